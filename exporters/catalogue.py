@@ -1,0 +1,204 @@
+"""Every metric, once: what Prometheus serves and what `docs/metrics.md` lists are both made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final, Literal
+
+from jevons.proxy.exchange import Coefficients, Outcome
+
+OTHER: Final = "other"
+"""The label value of whatever the configuration does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label. `values` where they are few and fixed; else they are names from the configuration, or devices."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One family of series, under the name it is served by."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    labels: tuple[Label, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels in their order."""
+        return tuple(label.name for label in self.labels)
+
+
+DEVICE: Final = Label("device")
+UPSTREAM: Final = Label("upstream")
+ACCOUNT: Final = Label("account", ("attributed", "idle", "bypass", "unresolved"))
+OUTCOME: Final = Label("outcome", tuple(outcome.value for outcome in Outcome))
+TOKEN_TYPE: Final = Label("type", ("prompt", "cached", "reasoning", "completion"))
+DECISION: Final = Label("decision", ("direct", "reasoning", "pinned", "unsure", "rejected"))
+TERM: Final = Label("term", tuple(field.name for field in fields(Coefficients)))
+RELOAD_OUTCOME: Final = Label("outcome", ("ok", "failed"))
+
+BUILD_INFO: Final = Metric("jevons_build_info", "gauge", "", (Label("version"),), "Always 1; the version that runs.")
+
+DEVICE_ENERGY: Final = Metric(
+    "jevons_device_energy_joules_total",
+    "counter",
+    "joules",
+    (DEVICE,),
+    "Energy of the device in settled time bins.",
+)
+ACCOUNTED_ENERGY: Final = Metric(
+    "jevons_energy_joules_total",
+    "counter",
+    "joules",
+    (DEVICE, ACCOUNT),
+    "The same energy by who it was for; the accounts sum to jevons_device_energy_joules_total in every scrape.",
+)
+DEVICE_COUNTER: Final = Metric(
+    "jevons_device_counter_joules_total",
+    "counter",
+    "joules",
+    (DEVICE,),
+    "The device's counter as it was read, ahead of the settled energy. Absent while it cannot be read.",
+)
+SETTLE_LAG: Final = Metric(
+    "jevons_settle_lag_seconds",
+    "gauge",
+    "seconds",
+    (),
+    "How far the settled energy trails the readings.",
+)
+DEVICE_POWER: Final = Metric(
+    "jevons_device_power_watts",
+    "gauge",
+    "watts",
+    (DEVICE,),
+    "Power drawn now. Absent while it cannot be read.",
+)
+METER_UP: Final = Metric("jevons_meter_up", "gauge", "", (DEVICE,), "1 while the device can be read, else 0.")
+DEVICE_INFO: Final = Metric(
+    "jevons_device_info",
+    "gauge",
+    "",
+    (DEVICE, Label("name")),
+    "Always 1; the name of the device. One that ends in (simulated) is a simulation, and so is all its energy.",
+)
+COUNTER_POWER_RATIO: Final = Metric(
+    "jevons_counter_power_ratio",
+    "gauge",
+    "",
+    (DEVICE,),
+    "Energy counter over integrated power, last 60 s; away from 1 by more than 0.05 one of the two is wrong. Absent until known.",
+)
+COEFFICIENT: Final = Metric(
+    "jevons_coefficient",
+    "gauge",
+    "joules",
+    (UPSTREAM, TERM),
+    "The energy model that splits a step's energy among its requests: joules per step, or per token of the kind.",
+)
+
+REQUESTS: Final = Metric(
+    "jevons_requests_total",
+    "counter",
+    "",
+    (UPSTREAM, OUTCOME),
+    "Requests that have ended, by the upstream that answered or was asked last; other: none was.",
+)
+REQUEST_ENERGY: Final = Metric(
+    "jevons_request_energy_joules",
+    "histogram",
+    "joules",
+    (UPSTREAM,),
+    "Energy of a request with all its tries, observed once it is final; one whose energy is unknown is not observed.",
+    (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000),
+)
+TOKENS: Final = Metric(
+    "jevons_tokens_total",
+    "counter",
+    "tokens",
+    (UPSTREAM, TOKEN_TYPE),
+    "Tokens of every try at the upstream; prompt includes cached, completion includes reasoning.",
+)
+TIME_TO_FIRST_TOKEN: Final = Metric(
+    "jevons_time_to_first_token_seconds",
+    "histogram",
+    "seconds",
+    (UPSTREAM,),
+    "From the request to the first token of a streamed answer.",
+    (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+)
+TIME_PER_OUTPUT_TOKEN: Final = Metric(
+    "jevons_time_per_output_token_seconds",
+    "histogram",
+    "seconds",
+    (UPSTREAM,),
+    "Mean time from one token to the next in one sequence of a streamed answer.",
+    (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.2, 0.5, 1),
+)
+REQUEST_DURATION: Final = Metric(
+    "jevons_request_duration_seconds",
+    "histogram",
+    "seconds",
+    (UPSTREAM,),
+    "From the request to the last byte of its answer.",
+    (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600),
+)
+IN_FLIGHT: Final = Metric(
+    "jevons_requests_in_flight",
+    "gauge",
+    "",
+    (UPSTREAM,),
+    "Requests that the upstream is working on.",
+)
+ROUTE_DECISIONS: Final = Metric(
+    "jevons_route_decisions_total",
+    "counter",
+    "",
+    (Label("policy"), DECISION),
+    "Decisions by the policy that made them.",
+)
+SWITCH_NOT_HONOURED: Final = Metric(
+    "jevons_switch_not_honoured_total",
+    "counter",
+    "",
+    (UPSTREAM,),
+    "Answers that thought although told not to, or did not although told to.",
+)
+CONFIG_RELOAD: Final = Metric(
+    "jevons_config_reload_total",
+    "counter",
+    "",
+    (RELOAD_OUTCOME,),
+    "Reloads of the configuration; after a failed one the old configuration stays.",
+)
+
+CATALOGUE: Final = (
+    DEVICE_ENERGY,
+    ACCOUNTED_ENERGY,
+    DEVICE_COUNTER,
+    SETTLE_LAG,
+    DEVICE_POWER,
+    METER_UP,
+    DEVICE_INFO,
+    COUNTER_POWER_RATIO,
+    COEFFICIENT,
+    REQUESTS,
+    REQUEST_ENERGY,
+    TOKENS,
+    TIME_TO_FIRST_TOKEN,
+    TIME_PER_OUTPUT_TOKEN,
+    REQUEST_DURATION,
+    IN_FLIGHT,
+    ROUTE_DECISIONS,
+    SWITCH_NOT_HONOURED,
+    CONFIG_RELOAD,
+    BUILD_INFO,
+)

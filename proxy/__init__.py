@@ -1,0 +1,1 @@
+"""The proxy: what stands between a client and the model servers."""

@@ -1,0 +1,351 @@
+"""The configuration as typed sections: data, defaults and limits, nothing that opens or starts.
+
+`Config` cannot be made with a problem in it, within a section or between them (`config_checks`); read one from YAML with
+`config_file`. Parts of the proxy never see a section: the factories in `app` turn each into what a part needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    ModelWrapValidatorHandler,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
+
+from .address import Address, parse_address
+from .config_checks import DEFAULT_ADMIN, DEFAULT_LISTEN, Finding, check
+from .errors import ConfigError
+from .exchange import Coefficients, Dialect, Reasoning, Tier, Timeouts, Upstream
+from .pattern import MAX_CHARACTERS, Pattern
+from .sections import BETWEEN, Label, Section
+
+T = TypeVar("T")
+
+
+def _line_error(finding: Finding) -> InitErrorDetails:
+    kind = PydanticCustomError(BETWEEN, "{message}", {"message": finding.message, "at_key": finding.at_key})
+    return InitErrorDetails(type=kind, loc=finding.location, input=None)
+
+
+def _line_errors(error: ValidationError) -> list[InitErrorDetails]:
+    """The same errors, for another error to hold; but none of a list being too short whose items are wrong, not missing."""
+    errors = error.errors(include_url=False, include_input=False)
+    parents = {one["loc"][:length] for one in errors for length in range(len(one["loc"]))}
+    return [
+        InitErrorDetails(type=PydanticCustomError(one["type"], one["msg"], one.get("ctx")), loc=one["loc"], input=None)
+        for one in errors
+        if one["type"] != "too_short" or one["loc"] not in parents
+    ]
+
+
+def _parsed(kind: type[T], parse: Callable[[str], T]) -> Callable[[object], T]:
+    """A validator that takes what `parse` reads, or what has been parsed already."""
+
+    def validate(value: object) -> T:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, str):
+            return parse(value)
+        raise PydanticKnownError("string_type")
+
+    return validate
+
+
+def _checked_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        has_host, parts = False, urlsplit("")
+    if parts.scheme not in {"http", "https"} or not has_host or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be a URL such as http://127.0.0.1:8000/v1")
+    if parts.username is not None:
+        raise ValueError("must not carry credentials; use api_key or api_key_file")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError("must have no query and no fragment")
+    path = text.rstrip("/")
+    if path.endswith("/completions"):
+        raise ValueError("must end where /chat/completions begins, such as http://127.0.0.1:8000/v1")
+    return path
+
+
+def _checked_secret(secret: SecretStr) -> SecretStr:
+    if not is_secret(secret.get_secret_value()):
+        raise ValueError("must be visible ASCII characters without blanks")
+    return secret
+
+
+def is_secret(text: str) -> bool:
+    """Whether `text` can stand in an `Authorization` header."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _found_file(path: Path, info: ValidationInfo) -> Path:
+    """The path, relative to the configuration's own folder where that is known."""
+    folder = info.context.get("folder") if isinstance(info.context, dict) else None
+    found = folder / path if isinstance(folder, Path) else path
+    try:
+        exists = found.is_file()
+    except ValueError:  # a NUL in the path
+        exists = False
+    if not exists:
+        raise ValueError("no such file")
+    return found
+
+
+def _listed(value: object) -> object:
+    return ["all"] if value == "all" else value
+
+
+Words: TypeAlias = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Url: TypeAlias = Annotated[str, AfterValidator(_checked_url), Field(json_schema_extra={"format": "uri"})]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_checked_secret)]
+ExistingFile: TypeAlias = Annotated[Path, AfterValidator(_found_file)]
+Listener: TypeAlias = Annotated[
+    InstanceOf[Address],
+    BeforeValidator(_parsed(Address, parse_address)),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": [DEFAULT_LISTEN, "[::1]:8800"]}),
+]
+Regex: TypeAlias = Annotated[
+    InstanceOf[Pattern],
+    BeforeValidator(_parsed(Pattern, Pattern)),
+    PlainSerializer(lambda pattern: pattern.source, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}),
+]
+Devices: TypeAlias = Annotated[
+    tuple[Words, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+class AuthSection(Section):
+    """Who may use the main listener: the holders of a key, or everybody."""
+
+    keys_file: ExistingFile | None = Field(None, description="YAML list of {name, tenant, sha256}; see `jevons keys new`")
+    allow_anonymous: bool = Field(default=False, description="Serve everybody who can reach the listener")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.keys_file is not None) == self.allow_anonymous:
+            raise ValueError("give keys_file, or allow_anonymous: true")
+        return self
+
+
+class TimeoutsSection(Section):
+    """How long to wait for an upstream at each stage; there is no limit on the whole."""
+
+    connect_seconds: PositiveFloat = Timeouts().connect_seconds
+    first_byte_seconds: PositiveFloat = Timeouts().first_byte_seconds
+    idle_seconds: PositiveFloat = Timeouts().idle_seconds
+
+
+class CoefficientsSection(Section):
+    """The energy model of one engine, all four terms of it: only their ratios matter, so none can be left out."""
+
+    fixed_joules_per_step: NonNegativeFloat
+    joules_per_token: NonNegativeFloat
+    joules_per_context_token: NonNegativeFloat
+    joules_per_prompt_token: NonNegativeFloat
+
+
+class UpstreamSection(Section):
+    """One model server."""
+
+    name: Label = Field(description="A label; also a model name that clients may ask for")
+    url: Url = Field(description="What precedes /chat/completions, such as http://127.0.0.1:8000/v1")
+    model: Words = Field(description="The name the server knows the model by")
+    reasoning: Reasoning = Field(Reasoning.NEVER, description="Whether the model thinks before it answers")
+    dialect: Dialect = Field(Dialect.AUTO, description="What kind of server it is; auto asks it")
+    devices: Devices | None = Field(None, description="Device UUIDs, or all")
+    api_key: Secret | None = Field(None, description="Sent to the server as a bearer token; best as ${NAME}")
+    api_key_file: ExistingFile | None = Field(None, description="A file that holds the key and nothing else")
+    context_tokens: PositiveInt | None = Field(None, description="How many tokens of prompt and answer the server takes")
+    abilities: tuple[Literal["tools", "images", "json_schema"], ...] | None = Field(None, description="Omitted: all of them")
+    timeouts: TimeoutsSection = TimeoutsSection()
+    energy: CoefficientsSection | None = Field(None, description="Where the engine's energy model starts from, in joules")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key is not None and self.api_key_file is not None:
+            raise ValueError("give api_key or api_key_file, not both")
+        return self
+
+
+class PromptTokensSection(Section):
+    """A range of prompt lengths, both ends included."""
+
+    min: NonNegativeInt | None = None
+    max: NonNegativeInt | None = None
+
+    @model_validator(mode="after")
+    def _is_range(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min must not exceed max")
+        return self
+
+
+class WhenSection(Section):
+    """The conditions of a rule: every one that is given must hold."""
+
+    keywords: Annotated[tuple[Words, ...], Field(min_length=1)] | None = Field(
+        None, description="Any of these, as whole words, in either case"
+    )
+    regex: Regex | None = Field(None, description="Rust's regex syntax: linear time, no look-around, no back-references")
+    prompt_tokens: PromptTokensSection | None = None
+    has: Annotated[tuple[Literal["code", "tools", "images", "json_schema"], ...], Field(min_length=1)] | None = Field(
+        None, description="All of these"
+    )
+
+    @model_validator(mode="after")
+    def _has_condition(self) -> Self:
+        if self.keywords is None and self.regex is None and self.prompt_tokens is None and self.has is None:
+            raise ValueError("give at least one of keywords, regex, prompt_tokens, has")
+        return self
+
+
+class RuleSection(Section):
+    """Requests that meet `when` go `to`."""
+
+    name: Label = Field(description="Shown in x-jevons-route and in reasons")
+    when: WhenSection
+    to: str = Field(description="direct, reasoning or an upstream's name")
+
+
+class RulesSection(Section):
+    """The first rule that holds decides."""
+
+    type: Literal["rules"]
+    rules: tuple[RuleSection, ...] = Field(min_length=1)
+
+
+class CallerSection(Section):
+    """The caller's own word decides: x-jevons-tier, reasoning_effort."""
+
+    type: Literal["caller"]
+
+
+class CarbonSection(Section):
+    """The grid that the devices draw from."""
+
+    gco2e_per_kwh: NonNegativeFloat
+
+
+class EnergySection(Section):
+    """What turns joules at the device into emissions."""
+
+    pue: float = Field(1.0, ge=1.0, description="Power usage effectiveness of the building")
+    carbon: CarbonSection | None = None
+
+
+class LimitsSection(Section):
+    """What a client may take of the proxy's memory and patience."""
+
+    body_bytes: PositiveInt = 32 * 1024 * 1024
+    body_seconds: PositiveFloat = 60.0
+
+
+class Config(Section):
+    """All of it. Making one runs every check, so that what exists can be run."""
+
+    listen: Listener = Field(parse_address(DEFAULT_LISTEN), description="Where the OpenAI surface listens")
+    admin: Listener = Field(parse_address(DEFAULT_ADMIN), description="Where /metrics, /healthz and /readyz listen")
+    admin_token: Secret | None = Field(None, description="Bearer token of the admin listener; best as ${NAME}")
+    admin_public: bool = Field(default=False, description="Serve the admin listener beyond this machine without a token")
+    auth: AuthSection | None = None
+    upstreams: tuple[UpstreamSection, ...] = Field(min_length=1)
+    policies: tuple[Annotated[RulesSection | CallerSection, Field(discriminator="type")], ...] = Field(
+        (), description="Asked in this order; the first that decides wins"
+    )
+    default: str = Field(Tier.DIRECT.value, description="What auto means when nobody decided: direct, reasoning or a name")
+    drain_seconds: NonNegativeFloat = Field(30.0, description="How long streams may take to finish at shutdown")
+    energy: EnergySection = EnergySection()
+    limits: LimitsSection = LimitsSection()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check_between(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Report what is wrong between sections together with what is wrong within them."""
+        errors = [_line_error(finding) for finding in check(raw)]
+        try:
+            config = handler(raw)
+        except ValidationError as error:
+            errors += _line_errors(error)
+        if errors:
+            raise ValidationError.from_exception_data("Config", errors, hide_input=True)
+        return config
+
+
+def to_upstreams(config: Config) -> tuple[Upstream, ...]:
+    """The upstreams in the vocabulary of the exchange; reads the key files, and raises ConfigError for those it cannot use."""
+    problems: list[str] = []
+    upstreams = []
+    for index, section in enumerate(config.upstreams):
+        try:
+            upstreams.append(_to_upstream(section))
+        except (OSError, ValueError) as error:
+            problems.append(f"upstreams.{index}.api_key_file: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return tuple(upstreams)
+
+
+def _to_upstream(section: UpstreamSection) -> Upstream:
+    api_key = section.api_key.get_secret_value() if section.api_key else None
+    if section.api_key_file is not None:
+        api_key = section.api_key_file.read_text(encoding="ascii").strip()
+        if not is_secret(api_key):
+            raise ValueError(f"{section.api_key_file} must hold one key and nothing else")
+    return Upstream(
+        name=section.name,
+        base_url=section.url,
+        model=section.model,
+        reasoning=section.reasoning,
+        dialect=section.dialect,
+        devices=section.devices or ("all",),
+        api_key=api_key,
+        timeouts=Timeouts(**section.timeouts.model_dump()),
+        context_tokens=section.context_tokens,
+        abilities=None if section.abilities is None else frozenset(section.abilities),
+        coefficients=Coefficients(**section.energy.model_dump()) if section.energy else None,
+    )
+
+
+def config_hash(config: Config) -> str:
+    """Sixteen hex digits that change with any setting but not with a secret, which they therefore cannot give away."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of `config.yaml`, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def schema_text() -> str:
+    """The schema as `config.schema.json` holds it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""Energy: reading devices, and dividing what they consumed among the requests that caused it."""

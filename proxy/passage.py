@@ -1,0 +1,151 @@
+"""One request on its way through: what has become of it so far, and the record of it at any moment."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .exchange import Attempt, Energy, EnergyStatus, Method, Outcome, Plan, Record, Request, Target, Usage
+from .metering.metering import MeteredAttempt
+from .units import Joules, Seconds
+
+
+class Downstream(Protocol):
+    """The client's side of one exchange: how a reply leaves. Every method may be cancelled when the client goes."""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the status line has gone out: from then on an error can only be told inside the body."""
+        ...
+
+    async def start(self, status: int, headers: dict[str, str]) -> None:
+        """Begin a streamed reply."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send a part of it; returns when the client has room for more."""
+        ...
+
+    async def finish(self) -> None:
+        """End it cleanly."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection without a clean end, so that nobody takes what was sent for all."""
+        ...
+
+    async def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Send a whole reply."""
+        ...
+
+
+@dataclass(slots=True)
+class Try:
+    """One attempt at one upstream. `metered` is None where the endpoint puts no work on a device."""
+
+    target: Target
+    metered: MeteredAttempt | None
+    outcome: Outcome | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def energy(self) -> Energy:
+        """What it has consumed so far."""
+        return self.metered.energy if self.metered else Energy()
+
+    def end(self, outcome: Outcome) -> None:
+        """It is over; only the first word on how counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+        if self.metered is not None:
+            self.metered.end()
+
+
+@dataclass(slots=True)
+class Passage:
+    """The life of one request within the proxy."""
+
+    request: Request
+    plan: Plan = field(default_factory=Plan)
+    tries: list[Try] = field(default_factory=list)
+    outcome: Outcome | None = None
+    began: Seconds = field(default_factory=time.monotonic)
+    first_token: Seconds | None = None
+    ended: Seconds | None = None
+
+    def saw_token(self) -> None:
+        """The first token of an answer has arrived."""
+        if self.first_token is None:
+            self.first_token = time.monotonic()
+
+    def end(self, outcome: Outcome) -> None:
+        """The client has had all that it gets."""
+        self.outcome = outcome
+        self.ended = time.monotonic()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the energy of every try is final."""
+        return self.outcome is not None and all(attempt.metered is None or attempt.metered.is_final for attempt in self.tries)
+
+    @property
+    def energy(self) -> Energy:
+        """All tries together: what was wasted on a failed one was consumed for this request too."""
+        energies = [attempt.energy for attempt in self.tries if attempt.metered is not None]
+        return total(energies) if energies else Energy()
+
+    def record(self) -> Record:
+        """The request as it stands."""
+        last = self.tries[-1] if self.tries else None
+        return Record(
+            request_id=self.request.id,
+            tenant=self.request.tenant,
+            endpoint=self.request.endpoint,
+            started_at=self.request.started_at,
+            client_request_id=self.request.client_request_id,
+            upstream=last.target.upstream.name if last else None,
+            model=last.target.upstream.model if last else None,
+            plan=self.plan,
+            usage=last.usage if last else Usage(),
+            energy=self.energy,
+            attempts=tuple(
+                Attempt(attempt.target.upstream.name, attempt.outcome or Outcome.OK, attempt.usage, attempt.energy)
+                for attempt in self.tries
+            ),
+            outcome=self.outcome,
+            time_to_first_token_seconds=None if self.first_token is None else self.first_token - self.began,
+            duration_seconds=None if self.ended is None else self.ended - self.began,
+            stream=self.request.stream,
+            sequences=self.request.sequences,
+        )
+
+
+def total(energies: list[Energy]) -> Energy:
+    """The sum of several tries; unknown where one of them is, and only as good as the least of them."""
+    if len(energies) == 1:
+        return energies[0]
+    scopes = {energy.scope for energy in energies if energy.scope is not None}
+    is_open = any(energy.status is EnergyStatus.PROVISIONAL for energy in energies)
+    return Energy(
+        joules=_sum([energy.joules for energy in energies]),
+        low=_sum([energy.low for energy in energies]),
+        high=_sum([energy.high for energy in energies]),
+        method=_weakest({energy.method for energy in energies}),
+        status=EnergyStatus.PROVISIONAL if is_open else EnergyStatus.FINAL,
+        scope=scopes.pop() if len(scopes) == 1 else None,
+        quality=tuple(sorted({flag for energy in energies for flag in energy.quality})),
+        gco2e=_sum([energy.gco2e for energy in energies]),
+    )
+
+
+def _sum(parts: list[Joules | None]) -> Joules | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _weakest(methods: set[Method | None]) -> Method | None:
+    for method in (None, Method.SIMULATED, Method.ESTIMATED):
+        if method in methods:
+            return method
+    return Method.MEASURED

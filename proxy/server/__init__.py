@@ -1,0 +1,1 @@
+"""HTTP in: the listeners, and what they answer themselves."""

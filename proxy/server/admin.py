@@ -1,0 +1,60 @@
+"""The admin listener: metrics, health, readiness. Loopback unless the operator says otherwise."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from ..errors import Unauthorized
+from .edge import Handler, answer
+
+
+class Metrics(Protocol):
+    """Whoever renders the metrics."""
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type, for an Accept header."""
+        ...
+
+
+class Admin:
+    """The handlers of the admin listener."""
+
+    def __init__(
+        self, *, metrics: Metrics, health: Callable[[], dict[str, object]], is_ready: Callable[[], bool], token: str | None
+    ) -> None:
+        self._metrics = metrics
+        self._health = health
+        self._is_ready = is_ready
+        self._token = token
+
+    def app(self) -> web.Application:
+        """The aiohttp application. Probes need no token; `/metrics` does where one is set."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._guarded(self._render))
+        app.router.add_get("/healthz", self._report_health)
+        app.router.add_get("/readyz", self._report_readiness)
+        return app
+
+    def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            bearer = request.headers.get("authorization", "").partition(" ")[2].strip()
+            if self._token is not None and not hmac.compare_digest(bearer.encode(), self._token.encode()):
+                return answer(Unauthorized("The admin token is missing or wrong."), "")
+            return await handler(request)
+
+        return guarded
+
+    async def _render(self, request: web.Request) -> web.StreamResponse:
+        body, content_type = self._metrics.render(request.headers.get("accept", ""))
+        return web.Response(body=body, headers={"content-type": content_type})
+
+    async def _report_health(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response(self._health())
+
+    async def _report_readiness(self, _: web.Request) -> web.StreamResponse:
+        is_ready = self._is_ready()
+        return web.json_response({"ready": is_ready}, status=200 if is_ready else 503)

@@ -1,0 +1,74 @@
+"""What every request meets first: a request id, loop detection, who is asking; and last: errors in OpenAI's shape."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol, TypeAlias
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from ..errors import LoopDetected, MethodNotAllowed, NotFound, RequestError, Unauthorized
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+TENANT: Final = web.RequestKey("tenant", str)
+ANONYMOUS: Final = "default"
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger("jevons.server")
+
+
+class Keyring(Protocol):
+    """Whoever knows which key belongs to whom."""
+
+    def tenant_of(self, bearer: str) -> str | None:
+        """The tenant of a key; None for one that nobody knows."""
+        ...
+
+
+def answer(error: RequestError, request_id: str) -> web.Response:
+    """An error as OpenAI clients expect it."""
+    headers = {"content-type": "application/json", "x-request-id": request_id, **error.headers}
+    return web.Response(status=error.status, headers=headers, body=error.body())
+
+
+def edge(keys: Keyring | None) -> Middleware:
+    """The middleware of the main listener. Without `keys` everybody is the same tenant."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = request[REQUEST_ID] = f"req_{uuid.uuid4().hex}"
+        try:
+            _refuse_loop(request.headers)
+            request[TENANT] = ANONYMOUS if keys is None else _tenant(request.headers, keys)
+            return await handler(request)
+        except RequestError as error:
+            return answer(error, request_id)
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            message = f"{request.method} is not allowed here: use {allowed}."
+            return answer(MethodNotAllowed(message, headers={"allow": allowed}), request_id)
+        except web.HTTPNotFound:
+            return answer(NotFound(f"Unknown path: {request.method} {request.path[:200]}"), request_id)
+
+    return middleware
+
+
+def _refuse_loop(headers: Mapping[str, str]) -> None:
+    """A `Via` of our own means that an upstream points back at a jevons."""
+    for hop in headers.get("via", "").split(","):
+        if hop.strip().partition(" ")[2].strip().lower().startswith("jevons"):
+            raise LoopDetected("This request has been through jevons already: an upstream points back at it.")
+
+
+def _tenant(headers: Mapping[str, str], keys: Keyring) -> str:
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    key = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    tenant = keys.tenant_of(key) if key else None
+    if tenant is None:
+        message = "Incorrect API key provided." if key else "No API key provided: send `Authorization: Bearer …`."
+        raise Unauthorized(message, headers={"www-authenticate": "Bearer"})
+    return tenant

@@ -1,0 +1,204 @@
+"""Continuous batching, step by step, with the true energy of every request: the yardstick that attribution is held against.
+
+It shares no code with the attribution: it knows each step from the inside, where the proxy sees tokens arrive. Pure: `step`
+says what happens next and how long it takes, and whoever calls it lets the time pass.
+
+A step serves every sequence that decodes, one token each, and fills what is left of its token budget with prompt chunks: those
+begun first, then those that wait, while the batch has room (as vLLM does). The chunk that ends a prompt gives the first token.
+For a cost that is "fixed + additive" the Shapley value is `F/|S| + m_i`: that is each sequence's true share.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..units import Joules, Seconds, Watts
+from .physics import Physics
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one sequence asks of the engine. No output tokens: prompt work only, as embeddings are."""
+
+    prompt_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no engine could do."""
+        if self.prompt_tokens < 1 or self.output_tokens < 0 or not 0 <= self.cached_tokens < self.prompt_tokens:
+            raise ValueError(f"impossible work: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the engine: how long, how many joules (idle power included), whose, and what came of it."""
+
+    seconds: Seconds
+    joules: Joules
+    shares: dict[int, Joules]
+    """By sequence; they sum to `joules`."""
+    emitted: tuple[int, ...]
+    """The sequences that have one more token when the step ends."""
+    finished: tuple[int, ...]
+    """The sequences that are done then."""
+
+
+@dataclass(slots=True)
+class _Sequence:
+    id: int
+    request_id: str
+    work: Work
+    prompt_left: int
+    decoded: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        return self.work.prompt_tokens + self.decoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one sequence does in one step: read some of its prompt, or decode one token where that is 0."""
+
+    sequence: _Sequence
+    prompt_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """The state of one engine between steps."""
+
+    physics: Physics
+    idle_watts: Watts
+    limit_watts: Watts
+    max_batch: int = 64
+    max_step_tokens: int = 2048
+    max_truths: int = 65536
+    """How many requests' truths are kept, the latest."""
+
+    truth: dict[str, Joules] = field(default_factory=dict, init=False)
+    """True joules by request id, over all of its sequences, so far."""
+    steps: int = field(default=0, init=False)
+    joules: Joules = field(default=0.0, init=False)
+    """Of all steps so far."""
+    prompt_tokens: int = field(default=0, init=False)
+    output_tokens: int = field(default=0, init=False)
+    _running: dict[int, _Sequence] = field(default_factory=dict, init=False)
+    _waiting: deque[_Sequence] = field(default_factory=deque, init=False)
+    _held: dict[int, _Sequence] = field(default_factory=dict, init=False)
+    _next_id: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a batch that one step could not decode."""
+        if not 0 < self.max_batch <= self.max_step_tokens:
+            raise ValueError("a step's tokens must suffice for the whole batch")
+
+    @property
+    def running(self) -> int:
+        """Sequences in the batch."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Sequences in the queue, those that will never leave it included."""
+        return len(self._waiting) + len(self._held)
+
+    def submit(self, request_id: str, work: Work, *, is_held: bool = False) -> int:
+        """Queue a sequence; `is_held` keeps it in the queue until it is cancelled. Returns its id."""
+        sequence = _Sequence(self._next_id, request_id, work, work.prompt_tokens - work.cached_tokens)
+        self._next_id += 1
+        self.truth.setdefault(request_id, 0.0)
+        while len(self.truth) > self.max_truths:
+            del self.truth[next(iter(self.truth))]
+        if is_held:
+            self._held[sequence.id] = sequence
+        else:
+            self._waiting.append(sequence)
+        return sequence.id
+
+    def cancel(self, sequence_id: int) -> bool:
+        """Take a sequence out, wherever it is; False where it is no longer there."""
+        if self._running.pop(sequence_id, None) or self._held.pop(sequence_id, None):
+            return True
+        for sequence in self._waiting:
+            if sequence.id == sequence_id:
+                self._waiting.remove(sequence)
+                return True
+        return False
+
+    def step(self) -> Step | None:
+        """Do one step and charge it; None where there is nothing to do."""
+        parts = list(self._compose())
+        if not parts:
+            return None
+        seconds, joules, shares = self._cost(parts)
+        for sequence_id, share in shares.items():
+            request_id = self._running[sequence_id].request_id
+            if request_id in self.truth:
+                self.truth[request_id] += share
+        emitted, finished = self._advance(parts)
+        self.steps += 1
+        self.joules += joules
+        return Step(seconds, joules, shares, emitted, finished)
+
+    def _compose(self) -> Iterator[_Part]:
+        """Who takes part in the next step; admits from the queue."""
+        budget = self.max_step_tokens
+        for sequence in self._running.values():
+            if not sequence.prompt_left:
+                budget -= 1
+                yield _Part(sequence)
+        for sequence in self._running.values():
+            if sequence.prompt_left and budget:
+                chunk = min(sequence.prompt_left, budget)
+                budget -= chunk
+                yield _Part(sequence, chunk)
+        while self._waiting and budget and len(self._running) < self.max_batch:
+            sequence = self._waiting.popleft()
+            self._running[sequence.id] = sequence
+            chunk = min(sequence.prompt_left, budget)
+            budget -= chunk
+            yield _Part(sequence, chunk)
+
+    def _cost(self, parts: list[_Part]) -> tuple[Seconds, Joules, dict[int, Joules]]:
+        """The step's time and energy and everyone's share; at the power limit it takes longer, never more power."""
+        physics = self.physics
+        marginal = {
+            part.sequence.id: physics.prefill_joules(part.prompt_tokens)
+            if part.prompt_tokens
+            else physics.decode_joules(part.sequence.context_tokens)
+            for part in parts
+        }
+        marginal_joules = sum(marginal.values())
+        joules = physics.energy.fixed_joules_per_step + marginal_joules
+        seconds = physics.step_seconds(
+            sequences=len(parts),
+            context_tokens=sum(part.sequence.context_tokens for part in parts if not part.prompt_tokens),
+            prompt_tokens=sum(part.prompt_tokens for part in parts),
+        )
+        seconds = max(seconds, joules / self.limit_watts)
+        joules = max(joules, self.idle_watts * seconds)
+        fixed_share = (joules - marginal_joules) / len(parts)
+        return seconds, joules, {sequence_id: fixed_share + own for sequence_id, own in marginal.items()}
+
+    def _advance(self, parts: list[_Part]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Where everyone stands once the step has ended."""
+        emitted: list[int] = []
+        finished: list[int] = []
+        for part in parts:
+            sequence = part.sequence
+            sequence.prompt_left -= part.prompt_tokens
+            self.prompt_tokens += part.prompt_tokens
+            if sequence.prompt_left:
+                continue
+            if sequence.decoded < sequence.work.output_tokens:
+                sequence.decoded += 1
+                self.output_tokens += 1
+                emitted.append(sequence.id)
+            if sequence.decoded == sequence.work.output_tokens:
+                finished.append(sequence.id)
+                del self._running[sequence.id]
+        return tuple(emitted), tuple(finished)

@@ -1,0 +1,235 @@
+"""The parts of each endpoint's JSON body that a decision needs, typed; what nobody needs here is not even decoded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..exchange import Prompt
+from .replies import UNREADABLE
+
+BYTES_PER_TOKEN: Final = 4
+"""English text in the tokenizers of today's models, roughly; only until the server has counted."""
+IMAGE_TOKENS: Final = 765
+"""What OpenAI counts for a square of 1024 pixels in full detail; model servers differ by a factor of three either way."""
+
+_CODE_FENCE: Final = "```"
+_TRACEBACK: Final = re.compile(
+    r"Traceback \(most recent call last\)|^[ \t]+at [^\s(]{1,200} ?\(|^goroutine \d+ \[|panicked at ", re.MULTILINE
+)
+_IMAGES: Final = frozenset({"image_url", "input_image", "image"})
+
+
+class Part(Struct):
+    """One piece of a turn. A tool's result has its own `content`, of whatever shape."""
+
+    type: str = ""
+    text: str | None = None
+    content: Raw = Raw(b"")
+
+
+Content: TypeAlias = str | list[Part | str] | None
+
+
+class Turn(Struct):
+    """One message, or one item of a Responses input."""
+
+    role: str = ""
+    content: Content = None
+    output: Raw = Raw(b"")
+
+
+_Input: TypeAlias = str | list[str | int | list[int] | Part] | None
+_CONTENT: Final = msgspec.json.Decoder(str | list[Part | str] | None)
+
+
+class Format(Struct):
+    """`response_format`, or the Responses API's `text.format`."""
+
+    type: str = ""
+
+
+class Text(Struct):
+    """`text` of the Responses API."""
+
+    format: Format | None = None
+
+
+class Effort(Struct):
+    """`reasoning` of the Responses API."""
+
+    effort: str | None = None
+
+
+class StreamOptions(Struct):
+    """`stream_options`."""
+
+    include_usage: bool | None = None
+
+
+class Asked(Struct, kw_only=True):
+    """What any body says."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    best_of: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str | None = None
+    previous_response_id: str | None = None
+    chat_template_kwargs: dict[str, object] | None = None
+
+    @property
+    def prompts(self) -> int:
+        """How many separate prompts it holds."""
+        return 1
+
+    @property
+    def effort(self) -> str | None:
+        """How hard the client wants the model to think."""
+        return self.reasoning_effort
+
+    def read_prompt(self) -> Prompt:
+        """The facts for policies."""
+        return Prompt()
+
+
+class Chat(Asked, kw_only=True):
+    """`/v1/chat/completions`, and `/v1/messages` with its token count."""
+
+    messages: list[Turn]
+    system: Content = None
+    tools: Raw = Raw(b"")
+    functions: Raw = Raw(b"")
+    response_format: Format | None = None
+    guided_json: Raw = Raw(b"")
+    json_schema: Raw = Raw(b"")
+
+    def read_prompt(self) -> Prompt:
+        """The facts of a conversation."""
+        has_schema = self.response_format is not None and self.response_format.type == "json_schema"
+        return _describe(
+            [Turn("system", self.system), *self.messages],
+            tools=max(self.tools, self.functions, key=len),
+            has_schema=has_schema or any(map(_is_given, (self.guided_json, self.json_schema))),
+        )
+
+
+class Responses(Asked, kw_only=True):
+    """`/v1/responses`."""
+
+    input: str | list[Turn] | None = None
+    instructions: str | None = None
+    tools: Raw = Raw(b"")
+    text: Text | None = None
+    reasoning: Effort | None = None
+
+    @property
+    def effort(self) -> str | None:
+        """`reasoning.effort`."""
+        return self.reasoning.effort if self.reasoning else self.reasoning_effort
+
+    def read_prompt(self) -> Prompt:
+        """The facts of a conversation."""
+        turns = [Turn("user", self.input)] if isinstance(self.input, str) else self.input or []
+        has_schema = self.text is not None and self.text.format is not None and self.text.format.type == "json_schema"
+        return _describe([Turn("system", self.instructions), *turns], tools=self.tools, has_schema=has_schema)
+
+
+class Inputs(Asked, kw_only=True):
+    """`/v1/completions`, `/v1/embeddings` and `/v1/rerank`: texts without turns, or the tokens of texts."""
+
+    prompt: _Input = None
+    input: _Input = None
+    query: Raw = Raw(b"")
+    documents: Raw = Raw(b"")
+
+    @property
+    def prompts(self) -> int:
+        """A list of numbers is one prompt, tokenised by the client; any other list has one prompt to an entry."""
+        documents = _read_content(self.documents)
+        if isinstance(documents, list):
+            return max(1, len(documents))
+        given = self.prompt if self.prompt is not None else self.input
+        if not isinstance(given, list):
+            return 1
+        return sum(not isinstance(entry, int) for entry in given) or 1
+
+    def read_prompt(self) -> Prompt:
+        """All texts, newline-joined; a list of tokens counts as so many."""
+        given = self.prompt if self.prompt is not None else self.input
+        entries = [given] if isinstance(given, str) else given or []
+        texts = [entry for entry in entries if isinstance(entry, str)]
+        texts += [entry.text for entry in entries if isinstance(entry, Part) and entry.text]
+        texts += [text for raw in (self.query, self.documents) if (text := _read_text(_read_content(raw)))]
+        tokens = sum(len(entry) if isinstance(entry, list) else isinstance(entry, int) for entry in entries)
+        text = "\n".join(texts)
+        return Prompt(text, text, tokens + estimate_tokens(text), frozenset({"code"} if _has_code(text) else ()))
+
+
+def estimate_tokens(text: str, *, extra_bytes: int = 0, images: int = 0) -> int:
+    """UTF-8 bytes / 4, rounded up, and a constant for each image."""
+    size = extra_bytes + (len(text) if text.isascii() else len(text.encode()))
+    return -(-size // BYTES_PER_TOKEN) + images * IMAGE_TOKENS
+
+
+def _describe(turns: Sequence[Turn], *, tools: Raw, has_schema: bool) -> Prompt:
+    texts = [(turn.role, text) for turn in turns if (text := _read_turn(turn))]
+    users = [text for role, text in texts if role == "user"]
+    conversation = "\n".join(text for _, text in texts)
+    images = sum(_count_images(turn.content) for turn in turns)
+    has_tools = _is_given(tools)
+    flags = {"code": any(map(_has_code, users)), "tools": has_tools, "images": images > 0, "json_schema": has_schema}
+    return Prompt(
+        text=users[-1] if users else "",
+        conversation=conversation,
+        tokens=estimate_tokens(conversation, extra_bytes=len(tools) if has_tools else 0, images=images),
+        has=frozenset(name for name, is_there in flags.items() if is_there),
+    )
+
+
+def _read_turn(turn: Turn) -> str:
+    return "\n".join(text for text in (_read_text(turn.content), _read_text(_read_content(turn.output))) if text)
+
+
+def _read_text(content: Content) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(text for part in content if (text := _read_part(part)))
+
+
+def _read_part(part: Part | str) -> str:
+    if isinstance(part, str):
+        return part
+    return part.text or _read_text(_read_content(part.content))
+
+
+def _read_content(raw: Raw) -> Content:
+    """Text that may or may not be there, in a place where other things may be instead."""
+    try:
+        content: Content = _CONTENT.decode(raw)
+    except UNREADABLE:
+        return None
+    return content
+
+
+def _count_images(content: Content) -> int:
+    if not isinstance(content, list):
+        return 0
+    return sum((part.type in _IMAGES) + _count_images(_read_content(part.content)) for part in content if isinstance(part, Part))
+
+
+def _has_code(text: str) -> bool:
+    return _CODE_FENCE in text or _TRACEBACK.search(text) is not None
+
+
+def _is_given(raw: Raw) -> bool:
+    """Whether an optional value is more than nothing."""
+    return bytes(raw) not in {b"", b"null", b"[]", b"{}", b"false"}

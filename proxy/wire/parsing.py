@@ -1,0 +1,236 @@
+"""What a client asks, read no further than a decision needs; what it sent stays the bytes that it sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate, repeat
+from operator import sub
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from ..errors import BadRequest
+from ..exchange import Body, Endpoint, Request, Tier
+from .bodies import Asked, Chat, Inputs, Responses
+from .forms import cut_form, read_form, read_value
+from .replies import UNREADABLE, decode_object
+
+DEPTH_LIMIT: Final = 100
+SEQUENCES_LIMIT: Final = 128
+"""Of `n` and of `best_of`."""
+MODEL_LIMIT_CHARACTERS: Final = 256
+SESSION_LIMIT_CHARACTERS: Final = 200
+REQUEST_ID_LIMIT_CHARACTERS: Final = 128
+
+PASSED_HEADERS: Final = frozenset(
+    {"accept", "anthropic-version", "anthropic-beta", "openai-beta", "traceparent", "tracestate", "user-agent"}
+)
+"""What of a client's headers may reach an upstream."""
+REFUSED_FIELDS: Final = frozenset(
+    {"api_base", "base_url", "api_key", "extra_headers", "extra_query", "extra_body", "kv_transfer_params"}
+    | {"bootstrap_host", "bootstrap_port", "bootstrap_room", "data_parallel_rank"}
+)
+"""What would steer a server elsewhere, or into another's memory, and is taken out: LiteLLM's, vLLM's and SGLang's names."""
+
+_ASKED: Final[Mapping[Endpoint, msgspec.json.Decoder[Asked]]] = {
+    Endpoint.CHAT: msgspec.json.Decoder[Asked](Chat),
+    Endpoint.MESSAGES: msgspec.json.Decoder[Asked](Chat),
+    Endpoint.COUNT_TOKENS: msgspec.json.Decoder[Asked](Chat),
+    Endpoint.RESPONSES: msgspec.json.Decoder[Asked](Responses),
+    Endpoint.COMPLETIONS: msgspec.json.Decoder[Asked](Inputs),
+    Endpoint.EMBEDDINGS: msgspec.json.Decoder[Asked](Inputs),
+    Endpoint.RERANK: msgspec.json.Decoder[Asked](Inputs),
+}
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRIDE: Final = 16 * 1024
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_PATH: Final = re.compile(r" - at `\$\.?([^`]*)`$")
+_MISSING: Final = re.compile(r"missing required field `([^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """A JSON object, every top-level value as the bytes that came."""
+
+    fields: Mapping[str, Raw] = field(repr=False)
+
+    @property
+    def content_type(self) -> str:
+        """Always JSON's."""
+        return "application/json"
+
+    def encode(self, model: str, changes: Mapping[str, object]) -> bytes:
+        """The bytes to send: `model` replaced, `changes` laid over the top level, every other value untouched."""
+        return msgspec.json.encode({**self.fields, **changes, "model": model})
+
+
+def parse(
+    endpoint: Endpoint,
+    content_type: str,
+    body: bytes,
+    *,
+    request_id: str,
+    tenant: str,
+    headers: Mapping[str, str],
+    started_at: float,
+) -> Request:
+    """Read one request; raises BadRequest, which names the field or the header that is wrong.
+
+    `headers` may have names in any case; `started_at` is Unix time.
+    """
+    is_form = endpoint is Endpoint.TRANSCRIPTIONS
+    asked, sent = _read_form(content_type, body) if is_form else _read_json(endpoint, body)
+    if not 0 < len(asked.model) <= MODEL_LIMIT_CHARACTERS:
+        raise BadRequest(f"`model` must have 1 to {MODEL_LIMIT_CHARACTERS} characters.", param="model")
+    given = {name.lower(): value for name, value in headers.items()}
+    return Request(
+        id=request_id,
+        endpoint=endpoint,
+        body=sent,
+        model=asked.model,
+        started_at=started_at,
+        tenant=tenant,
+        client_request_id=_read_request_id(given),
+        stream=bool(asked.stream) and endpoint.generates,
+        wants_usage=asked.stream_options is not None and asked.stream_options.include_usage is True,
+        sequences=_count_sequences(asked),
+        max_tokens=_read_max_tokens(asked),
+        prompt=asked.read_prompt(),
+        tier=_read_tier(given),
+        reasoning_effort=asked.effort,
+        session=_read_session(given),
+        previous_response_id=asked.previous_response_id,
+        template_kwargs=asked.chat_template_kwargs or {},
+        waits_for_energy=_read_energy_wish(given),
+        headers={name: value for name, value in given.items() if name in PASSED_HEADERS and _is_printable(value)},
+    )
+
+
+def usage_injection(request: Request) -> dict[str, object]:
+    """The change to the body that makes a stream end with its usage; none where the client asked, or nothing is streamed."""
+    if request.endpoint not in {Endpoint.CHAT, Endpoint.COMPLETIONS} or not request.stream or request.wants_usage:
+        return {}
+    try:
+        own = decode_object(request.body.fields["stream_options"]) if isinstance(request.body, JsonBody) else {}
+    except (KeyError, *UNREADABLE):
+        own = {}
+    return {"stream_options": {**own, "include_usage": True}}
+
+
+def _read_json(endpoint: Endpoint, body: bytes) -> tuple[Asked, Body]:
+    if not body:
+        raise BadRequest("The body is empty: expected a JSON object.")
+    if is_too_deep(body):
+        raise BadRequest(f"The body is nested deeper than {DEPTH_LIMIT} levels.")
+    try:
+        fields = decode_object(body)
+    except msgspec.ValidationError as error:
+        raise _name_field(str(error)) from None
+    except UNREADABLE as error:
+        reason = (
+            str(error).removeprefix("JSON is malformed: ").replace("Input data was truncated", f"it ends at byte {len(body)}")
+        )
+        raise BadRequest(f"The body is not valid JSON: {reason}.") from None
+    try:
+        asked = _ASKED[endpoint].decode(body)
+    except msgspec.ValidationError as error:
+        raise _name_field(str(error)) from None
+    except UNREADABLE:
+        raise BadRequest(
+            "The body has a string that is no Unicode: half a surrogate pair, or bytes that are not UTF-8."
+        ) from None
+    return asked, JsonBody({name: value for name, value in fields.items() if name not in REFUSED_FIELDS})
+
+
+def _read_form(content_type: str, body: bytes) -> tuple[Asked, Body]:
+    fields = read_form(content_type, body)
+    model = read_value(body, fields, "model")
+    if model is None:
+        raise BadRequest("`model` is missing.", param="model")
+    stream = (read_value(body, fields, "stream") or "false").strip().lower()
+    if stream not in {"true", "false", "1", "0"}:
+        raise BadRequest("`stream` must be true or false.", param="stream")
+    return Asked(model=model, stream=stream in {"true", "1"}), cut_form(content_type, body, fields, without=REFUSED_FIELDS)
+
+
+def is_too_deep(body: bytes) -> bool:
+    """Whether JSON nests deeper than `DEPTH_LIMIT`, without decoding it; it is not even looked at where brackets are few."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT:
+        return False
+    brackets = _STRING.sub(b"", body).translate(_SQUARE, _NOT_BRACKETS)
+    level = 0
+    for start in range(0, len(brackets), _STRIDE):  # between strides other threads have their turn
+        # "[" is 91 and "]" is 93: minus 92 they are the steps down and up.
+        levels = list(accumulate(map(sub, brackets[start : start + _STRIDE], repeat(92)), initial=level))
+        if min(levels) < -DEPTH_LIMIT:
+            return True
+        level = levels[-1]
+    return False
+
+
+def _name_field(reason: str) -> BadRequest:
+    """A validation error that names its field as the client knows it: `messages[0].content`."""
+    path = _PATH.search(reason)
+    names = [path.group(1)] if path else []
+    if missing := _MISSING.search(reason):
+        names.append(missing.group(1))
+    param = ".".join(name for name in names if name)
+    if not param:
+        return BadRequest(f"The body must be a JSON object: {reason[:1].lower()}{reason[1:]}.")
+    if missing:
+        return BadRequest(f"`{param}` is missing.", param=param)
+    what = _PATH.sub("", reason)
+    return BadRequest(f"`{param}`: {what[:1].lower()}{what[1:]}.", param=param)
+
+
+def _count_sequences(asked: Asked) -> int:
+    for name, value in (("n", asked.n), ("best_of", asked.best_of)):
+        if value is not None and not 1 <= value <= SEQUENCES_LIMIT:
+            raise BadRequest(f"`{name}` must lie between 1 and {SEQUENCES_LIMIT}.", param=name)
+    return asked.prompts * max(asked.n or 1, asked.best_of or 1)
+
+
+def _read_max_tokens(asked: Asked) -> int | None:
+    """The client's limit; a negative one, which llama.cpp takes for none, is none."""
+    limits = (asked.max_completion_tokens, asked.max_output_tokens, asked.max_tokens)
+    return next((limit for limit in limits if limit is not None and limit >= 0), None)
+
+
+def _read_tier(headers: Mapping[str, str]) -> Tier | None:
+    value = headers.get("x-jevons-tier", "auto").strip().lower()
+    if value == "auto":
+        return None
+    try:
+        return Tier(value)
+    except ValueError:
+        raise BadRequest("x-jevons-tier must be direct, reasoning or auto.", param="x-jevons-tier") from None
+
+
+def _read_session(headers: Mapping[str, str]) -> str | None:
+    session = headers.get("x-jevons-session")
+    if session is None:
+        return None
+    if not 0 < len(session) <= SESSION_LIMIT_CHARACTERS or not _is_printable(session):
+        message = f"x-jevons-session must have 1 to {SESSION_LIMIT_CHARACTERS} printable ASCII characters."
+        raise BadRequest(message, param="x-jevons-session")
+    return session
+
+
+def _read_energy_wish(headers: Mapping[str, str]) -> bool:
+    wish = headers.get("x-jevons-energy")
+    if wish is not None and wish.strip().lower() != "final":
+        raise BadRequest("x-jevons-energy can only be final.", param="x-jevons-energy")
+    return wish is not None
+
+
+def _read_request_id(headers: Mapping[str, str]) -> str | None:
+    own = headers.get("x-request-id", "")
+    return own if 0 < len(own) <= REQUEST_ID_LIMIT_CHARACTERS and _is_printable(own) else None
+
+
+def _is_printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()

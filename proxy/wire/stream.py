@@ -1,0 +1,254 @@
+"""A generating stream without I/O: what arrives is forwarded at once, counted as it passes, and opened only where usage is.
+
+A block is looked at as a whole, with searches of its bytes. A search is a hint where it matters: an event that seems to hold
+usage, an error or a response's id is decoded before it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..exchange import Endpoint, Usage
+from .chunks import ChunkCounter, compact_json
+from .replies import (
+    UNREADABLE,
+    add_energy,
+    count_tokens,
+    decode_object,
+    is_object,
+    read_message,
+    read_string,
+    with_reasoning_share,
+)
+from .sse import CAP_BYTES, EventSplitter, read_data, replace_data, split_events
+
+_CHOICE_FINISHES: Final = re.compile(rb'"finish_reason":"(?!")')
+_FINISHES: Final[Mapping[Endpoint, re.Pattern[bytes]]] = {
+    Endpoint.MESSAGES: re.compile(rb'"type":"message_stop"'),
+    Endpoint.RESPONSES: re.compile(rb'"type":"response\.(?:completed|incomplete|failed)"'),
+    Endpoint.TRANSCRIPTIONS: re.compile(rb'"finish_reason":"(?!")|"type":"transcript\.text\.done"'),
+}
+_NO_FINISH: Final = re.compile(rb'"finish_reason":null')
+_DONE: Final = re.compile(rb"(?:\A|[\r\n])data: ?\[DONE\]")
+_DONE_WITHIN_BYTES: Final = 256
+"""`[DONE]` ends a stream, so that only the end of a block is searched for it."""
+_NESTS: Final[Mapping[Endpoint, str]] = {Endpoint.RESPONSES: "response", Endpoint.MESSAGES: "message"}
+"""Where some of an endpoint's events hold the whole reply, with its usage."""
+_OPENED: Final = re.compile(rb'"(?:usage|timings|response)":\{|"error"')
+_BROKEN_ERROR: Final = re.compile(rb'\{\s*"error"\s*:\s*(.*)', re.DOTALL)
+_LAST_WORDS: Final = frozenset(
+    {"message_delta", "response.completed", "response.incomplete", "response.failed", "transcript.text.done"}
+)
+_NO_REASON: Final = "The model server gave no reason."
+
+
+class _Choice(Struct):
+    finish_reason: str | None = None
+
+
+class _Event(Struct):
+    """As much of an event as tells what it is."""
+
+    type: str | None = None
+    object: str | None = None
+    choices: list[_Choice] | None = None
+
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """An event with the usage that counts, held so that the energy can be added to it."""
+
+    usage: Usage
+    event: bytes
+    path: tuple[str, ...] = ("usage",)
+    """Where in its data the usage is."""
+
+    def encode(self, energy: Mapping[str, object] | None) -> bytes:
+        """The event with `energy` in its usage, every other value byte for byte; as it came where `energy` is None."""
+        if energy is None:
+            return self.event
+        return replace_data(self.event, add_energy(read_data(self.event), self.path, energy))
+
+
+class StreamEditor:
+    """Reads one upstream's event stream: forwards its bytes, counts its chunks, finds its usage, its end and its errors.
+
+    Args:
+        endpoint: Whose events they are.
+        strips_usage: The usage chunk was asked for by us, not by the client: it is read and dropped. Usage that a server puts
+            on a chunk with a choice stays, and so does that chunk.
+        cap_bytes: The longest event that is held back until it is whole; a longer one is forwarded unread.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, strips_usage: bool, cap_bytes: int = CAP_BYTES) -> None:
+        self.chunks = 0
+        """Events of the last `feed` that carry generated text, reasoning included."""
+        self.usage: Usage | None = None
+        """The server's own counts: the last that are not zero."""
+        self.has_finished = False
+        """The server said that it has finished; a stream that ends before that is broken."""
+        self.error: str | None = None
+        """The server's words, where it sent an error."""
+        self.response_id: str | None = None
+        """Of a `/v1/responses` stream."""
+        self._endpoint = endpoint
+        self._strips_usage = strips_usage
+        self._counter = ChunkCounter(endpoint)
+        self._finishes = _FINISHES.get(endpoint, _CHOICE_FINISHES)
+        self._splitter = EventSplitter(cap_bytes=cap_bytes)
+
+    @property
+    def content_chunks(self) -> int:
+        """All chunks so far that carry an answer's text or a tool call."""
+        return self._counter.content
+
+    @property
+    def reasoning_chunks(self) -> int:
+        """All chunks so far that carry reasoning."""
+        return self._counter.reasoning
+
+    @property
+    def is_at_boundary(self) -> bool:
+        """Whether an event may be inserted behind what was given out so far."""
+        return self._splitter.is_at_boundary
+
+    @property
+    def best_usage(self) -> Usage:
+        """The server's counts; what it left out is estimated from the chunks and flagged, or None where there were none."""
+        usage = self.usage or Usage()
+        reasoning, content = self.reasoning_chunks, self.content_chunks
+        if usage.completion is None and reasoning + content:
+            return replace(usage, completion=reasoning + content, reasoning=reasoning or None, is_estimated=True)
+        return with_reasoning_share(usage, reasoning, content)
+
+    def feed(self, block: bytes) -> list[bytes | UsageEvent]:
+        """What to forward now, in order: finished events as one piece, cut only where an event is held for its energy."""
+        return self._read(self._splitter.feed(block))
+
+    def flush(self) -> list[bytes | UsageEvent]:
+        """What is left once the upstream has closed: a last event without its empty line, or nothing."""
+        return self._read(self._splitter.flush())
+
+    def _read(self, events: bytes) -> list[bytes | UsageEvent]:
+        if not events:
+            self.chunks = 0
+            return []
+        compact = compact_json(events)
+        self.chunks = self._counter.feed(compact)
+        if not self.has_finished:
+            is_done = events.rfind(b"[DONE]", -_DONE_WITHIN_BYTES) >= 0 and _DONE.search(events) is not None
+            self.has_finished = is_done or self._finishes.search(compact) is not None
+        return self._open_all(events) if self._is_worth_opening(compact) else [events]
+
+    def _is_worth_opening(self, compact: bytes) -> bool:
+        if b'"usage":{' in compact or b'"error"' in compact:
+            return True
+        if self._endpoint is Endpoint.RESPONSES:
+            return self.response_id is None and b'"response":{' in compact
+        return self.has_finished and b'"timings":{' in compact
+
+    def _open_all(self, events: bytes) -> list[bytes | UsageEvent]:
+        """Go through the events one by one; of a server that counts in every chunk only the last count is read."""
+        pieces: list[bytes | UsageEvent] = []
+        run: list[bytes] = []
+        running = b""
+        for event in split_events(events):
+            compact = compact_json(event)
+            opened: bytes | UsageEvent = event
+            if not _NO_FINISH.search(compact) or _CHOICE_FINISHES.search(compact) or b'"error"' in compact:
+                self._open(running)
+                running = b""
+                opened = self._open(event)
+            elif b'"usage":{' in compact:
+                running = event
+            if isinstance(opened, UsageEvent):
+                pieces += [b"".join(run), opened] if run else [opened]
+                run = []
+            elif opened:
+                run.append(opened)
+        self._open(running)
+        return [*pieces, b"".join(run)] if run else pieces
+
+    def _open(self, event: bytes) -> bytes | UsageEvent:
+        """What becomes of one event: itself, nothing where it is stripped, or held for its energy."""
+        if not _OPENED.search(compact_json(event)):
+            return event
+        data = read_data(event)
+        try:
+            known = _EVENT.decode(data)
+            fields = decode_object(data)
+            nest = _NESTS.get(self._endpoint, "")
+            is_nested = is_object(fields.get(nest))
+            holder = decode_object(fields[nest]) if is_nested else fields
+        except UNREADABLE:
+            self._note_broken(data)
+            return event
+        self._note_error(known, fields, holder)
+        if is_nested and self._endpoint is Endpoint.RESPONSES and self.response_id is None:
+            self.response_id = read_string(holder, "id")
+        self._note_usage(count_tokens(self._endpoint, holder), is_start=is_nested and self._endpoint is Endpoint.MESSAGES)
+        if not is_object(holder.get("usage")) or not _is_last_word(known):
+            return event
+        if self._strips_usage and known.choices is not None:
+            return event if known.choices else b""
+        return UsageEvent(self.best_usage, event, (nest, "usage") if is_nested else ("usage",))
+
+    def _note_error(self, known: _Event, fields: Mapping[str, Raw], holder: Mapping[str, Raw]) -> None:
+        if "error" in {known.type, known.object} or bytes(holder.get("error", b"null")) != b"null":
+            self.error = read_message(holder) or read_message(fields) or _NO_REASON
+
+    def _note_broken(self, data: bytes) -> None:
+        """An error that its server did not escape, so that it is no JSON."""
+        if broken := _BROKEN_ERROR.match(data):
+            self.error = broken.group(1).decode(errors="replace").strip('" }') or _NO_REASON
+
+    def _note_usage(self, new: Usage, *, is_start: bool) -> None:
+        """Keep what is not zero; a message's start knows the prompt only."""
+        if new == Usage():
+            return
+        old = self.usage or Usage()
+        self.usage = Usage(
+            prompt=_newer(new.prompt, old.prompt),
+            cached=_newer(new.cached, old.cached),
+            reasoning=_newer(new.reasoning, old.reasoning),
+            completion=old.completion if is_start else _newer(new.completion, old.completion),
+        )
+
+
+def error_event(endpoint: Endpoint, error_json: Mapping[str, object]) -> bytes:
+    """The event that tells a client, in its endpoint's own shape, that the stream broke.
+
+    Args:
+        endpoint: Whose stream it is.
+        error_json: `{"error": {message, type, param, code}}`.
+    """
+    if endpoint not in {Endpoint.MESSAGES, Endpoint.RESPONSES}:
+        return b"data: " + msgspec.json.encode(error_json) + b"\n\n"
+    error = error_json.get("error")
+    error = error if isinstance(error, Mapping) else {}
+    event: dict[str, object]
+    if endpoint is Endpoint.MESSAGES:
+        event = {"type": "error", "error": {"type": error.get("type"), "message": error.get("message")}}
+    else:
+        event = {"type": "error", "code": error.get("code"), "message": error.get("message"), "param": error.get("param")}
+    return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+def _is_last_word(event: _Event) -> bool:
+    """Whether this event's usage is one that counts: the server's last word, or the last word on a choice."""
+    if event.choices is None:
+        return event.type is None or event.type in _LAST_WORDS
+    return not event.choices or any(choice.finish_reason for choice in event.choices)
+
+
+def _newer(new: int | None, old: int | None) -> int | None:
+    return new if new or old is None else old

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from jevons.exporters import EXPORTERS
+from jevons.exporters.catalogue import ACCOUNT, CATALOGUE, DEVICE_INFO
+from jevons.exporters.exporter import Sources
+from jevons.exporters.prometheus import PrometheusExporter
+from jevons.proxy.exchange import (
+    Attempt,
+    Coefficients,
+    DeviceState,
+    Endpoint,
+    Energy,
+    EnergyStatus,
+    MeteringState,
+    Outcome,
+    Record,
+    Usage,
+)
+
+ACCOUNTS = {"attributed": 60.0, "idle": 30.0, "bypass": 0.0, "unresolved": 10.0}
+DEVICE = DeviceState(
+    device="GPU-1",
+    name="Card (simulated)",
+    is_up=True,
+    reason=None,
+    watts=250.5,
+    counter_joules=110.0,
+    settled_joules=100.0,
+    accounts=ACCOUNTS,
+    counter_power_ratio=1.01,
+)
+FINISHED = Record(
+    "r1",
+    "default",
+    Endpoint.CHAT,
+    0.0,
+    upstream="chat",
+    usage=Usage(prompt=10, cached=4, reasoning=None, completion=21),
+    energy=Energy(joules=12.0),
+    attempts=(Attempt("chat", Outcome.OK, Usage(prompt=10, cached=4, reasoning=None, completion=21), Energy(joules=12.0)),),
+    outcome=Outcome.OK,
+    time_to_first_token_seconds=0.5,
+    duration_seconds=2.5,
+    stream=True,
+)
+
+
+def exporter(state: MeteringState | None = None) -> PrometheusExporter:
+    """An exporter of two upstreams and one device."""
+    taken = state or MeteringState((DEVICE,), 0.4, {"chat": Coefficients(3.0, 0.07, 1e-6, 0.01)})
+    sources = Sources(upstreams=("chat", "thinker"), policies=("caller", "rules"), metering=lambda: taken, version="1.2.3")
+    return PrometheusExporter(sources)
+
+
+def series(made: PrometheusExporter) -> dict[str, float]:
+    """Every sample of a scrape by its name and labels, as `name{label="value"}`."""
+    text = made.render()[0].decode()
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    assert len({name for name, _ in lines}) == len(lines)
+    return {name: float(value) for name, value in lines}
+
+
+def test_metering_is_served_from_one_snapshot():
+    """One scrape takes metering once, so that its figures belong together."""
+    taken = count()
+
+    def metering() -> MeteringState:
+        return MeteringState(settle_lag_seconds=next(taken))
+
+    made = PrometheusExporter(Sources(upstreams=(), policies=(), metering=metering, version="1"))
+    assert series(made)["jevons_settle_lag_seconds"] == 0
+    assert series(made)["jevons_settle_lag_seconds"] == 1
+
+
+def test_every_figure_of_a_device_is_served():
+    """Energy by account, counter, power, state, name and ratio carry the device's id."""
+    scrape = series(exporter())
+    assert scrape['jevons_device_energy_joules_total{device="GPU-1"}'] == 100.0
+    for account, joules in ACCOUNTS.items():
+        assert scrape[f'jevons_energy_joules_total{{account="{account}",device="GPU-1"}}'] == joules
+    assert scrape['jevons_device_counter_joules_total{device="GPU-1"}'] == 110.0
+    assert scrape['jevons_device_power_watts{device="GPU-1"}'] == 250.5
+    assert scrape['jevons_meter_up{device="GPU-1"}'] == 1
+    assert scrape['jevons_device_info{device="GPU-1",name="Card (simulated)"}'] == 1
+    assert scrape['jevons_counter_power_ratio{device="GPU-1"}'] == 1.01
+    assert scrape["jevons_settle_lag_seconds"] == 0.4
+    assert scrape['jevons_coefficient{term="fixed_joules_per_step",upstream="chat"}'] == 3.0
+    assert scrape['jevons_coefficient{term="joules_per_context_token",upstream="chat"}'] == 1e-6
+    assert scrape['jevons_build_info{version="1.2.3"}'] == 1
+
+
+def test_what_is_unknown_is_absent():
+    """A device that cannot be read is down and has no reading, rather than one of 0; what it has settled stays."""
+    lost = replace(DEVICE, is_up=False, reason="GPU is lost", watts=None, counter_joules=None, counter_power_ratio=None)
+    scrape = series(exporter(MeteringState((lost,))))
+    assert scrape['jevons_meter_up{device="GPU-1"}'] == 0
+    assert scrape['jevons_device_energy_joules_total{device="GPU-1"}'] == 100.0
+    for name in ("jevons_device_counter_joules_total", "jevons_device_power_watts", "jevons_counter_power_ratio"):
+        assert not [sample for sample in scrape if sample.startswith(name)]
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=4, max_size=4))
+def test_a_scrape_loses_no_digit(parts):
+    """The accounts that a scrape gives are the very numbers that metering has, so their sum is the same."""
+    accounts = dict(zip(ACCOUNT.values, parts, strict=True))
+    scrape = series(exporter(MeteringState((replace(DEVICE, accounts=accounts, settled_joules=sum(parts)),))))
+    served = [scrape[f'jevons_energy_joules_total{{account="{account}",device="GPU-1"}}'] for account in ACCOUNT.values]
+    assert served == parts
+    assert sum(served) == scrape['jevons_device_energy_joules_total{device="GPU-1"}']
+
+
+def test_series_exist_before_they_count():
+    """A counter of a configured upstream that has counted nothing is served as 0."""
+    scrape = series(exporter())
+    for upstream in ("chat", "thinker"):
+        assert scrape[f'jevons_requests_total{{outcome="ok",upstream="{upstream}"}}'] == 0
+        assert scrape[f'jevons_tokens_total{{type="reasoning",upstream="{upstream}"}}'] == 0
+        assert scrape[f'jevons_request_energy_joules_count{{upstream="{upstream}"}}'] == 0
+        assert scrape[f'jevons_requests_in_flight{{upstream="{upstream}"}}'] == 0
+        assert scrape[f'jevons_switch_not_honoured_total{{upstream="{upstream}"}}'] == 0
+    assert scrape['jevons_requests_total{outcome="rejected",upstream="other"}'] == 0
+    assert scrape['jevons_route_decisions_total{decision="unsure",policy="rules"}'] == 0
+    assert scrape['jevons_config_reload_total{outcome="failed"}'] == 0
+
+
+def test_an_ended_request_is_counted():
+    """Requests, tokens, joules and times of a record all land at its upstream."""
+    made = exporter()
+    made.answered(FINISHED)
+    made.export(FINISHED)
+    scrape = series(made)
+    assert scrape['jevons_requests_total{outcome="ok",upstream="chat"}'] == 1
+    for kind, tokens in {"prompt": 10, "cached": 4, "reasoning": 0, "completion": 21}.items():
+        assert scrape[f'jevons_tokens_total{{type="{kind}",upstream="chat"}}'] == tokens
+    assert scrape['jevons_request_energy_joules_sum{upstream="chat"}'] == 12.0
+    assert scrape['jevons_request_energy_joules_bucket{le="10.0",upstream="chat"}'] == 0
+    assert scrape['jevons_request_energy_joules_bucket{le="25.0",upstream="chat"}'] == 1
+    assert scrape['jevons_time_to_first_token_seconds_sum{upstream="chat"}'] == 0.5
+    assert scrape['jevons_request_duration_seconds_sum{upstream="chat"}'] == 2.5
+    assert scrape['jevons_time_per_output_token_seconds_sum{upstream="chat"}'] == pytest.approx(0.1)
+
+
+def test_every_try_pays_its_own_tokens():
+    """The tokens of a rejected try count at the upstream that made them, the request at the one that answered."""
+    made = exporter()
+    first = Attempt("thinker", Outcome.UPSTREAM_ERROR, Usage(prompt=10, completion=3), Energy(joules=5.0))
+    made.answered(replace(FINISHED, attempts=(first, *FINISHED.attempts)))
+    scrape = series(made)
+    assert scrape['jevons_tokens_total{type="completion",upstream="thinker"}'] == 3
+    assert scrape['jevons_tokens_total{type="completion",upstream="chat"}'] == 21
+    assert scrape['jevons_requests_total{outcome="upstream_error",upstream="thinker"}'] == 0
+
+
+@pytest.mark.parametrize("energy", [Energy(), Energy(joules=5.0, status=EnergyStatus.PROVISIONAL)])
+def test_energy_that_is_not_known_is_not_observed(energy):
+    """Unknown joules are no zero, and provisional ones are no answer: the histogram waits for neither."""
+    made = exporter()
+    made.export(replace(FINISHED, energy=energy))
+    assert series(made)['jevons_request_energy_joules_count{upstream="chat"}'] == 0
+
+
+def test_energy_is_observed_when_it_is_final_and_the_request_when_it_ends():
+    """The end of a request and the settling of its energy are two moments, and neither counts for the other."""
+    made = exporter()
+    made.answered(FINISHED)
+    assert series(made)['jevons_requests_total{outcome="ok",upstream="chat"}'] == 1
+    assert series(made)['jevons_request_energy_joules_count{upstream="chat"}'] == 0
+    made.export(FINISHED)
+    assert series(made)['jevons_requests_total{outcome="ok",upstream="chat"}'] == 1
+    assert series(made)['jevons_request_energy_joules_count{upstream="chat"}'] == 1
+
+
+def test_a_request_in_flight_is_not_counted():
+    """A record without an outcome changes nothing."""
+    made = exporter()
+    made.answered(replace(FINISHED, outcome=None))
+    assert series(made) == series(exporter())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stream": False},
+        {"usage": Usage(completion=1)},
+        {"usage": Usage()},
+        {"time_to_first_token_seconds": None},
+        {"duration_seconds": None},
+    ],
+)
+def test_time_per_token_needs_a_stream_of_several(changes):
+    """Without a first token, a stream or a second token there is no time per token."""
+    made = exporter()
+    made.answered(replace(FINISHED, **changes))
+    assert series(made)['jevons_time_per_output_token_seconds_count{upstream="chat"}'] == 0
+
+
+def test_sequences_side_by_side_are_one_stream_of_time():
+    """With two sequences of eleven tokens each there are ten steps, not twenty-one."""
+    made = exporter()
+    made.answered(replace(FINISHED, usage=Usage(completion=22), sequences=2))
+    assert series(made)['jevons_time_per_output_token_seconds_sum{upstream="chat"}'] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("upstream", [None, "evil-model-name"])
+def test_what_the_configuration_does_not_name_is_other(upstream):
+    """No client can make a series: an unknown upstream is `other`."""
+    made = exporter()
+    made.answered(replace(FINISHED, upstream=upstream, attempts=(), outcome=Outcome.REJECTED))
+    made.switch_not_honoured("evil-model-name")
+    made.route_decided("evil-policy", "direct")
+    scrape = series(made)
+    assert scrape['jevons_requests_total{outcome="rejected",upstream="other"}'] == 1
+    assert scrape['jevons_switch_not_honoured_total{upstream="other"}'] == 1
+    assert scrape['jevons_route_decisions_total{decision="direct",policy="other"}'] == 1
+    assert "evil" not in made.render()[0].decode()
+
+
+def test_events_are_counted_where_they_happen():
+    """In-flight requests, decisions, ignored switches and reloads each move their own series."""
+    made = exporter()
+    made.request_started("chat")
+    made.request_started("chat")
+    made.request_ended("chat")
+    made.route_decided("rules", "reasoning")
+    made.switch_not_honoured("thinker")
+    made.config_reloaded(is_ok=True)
+    made.config_reloaded(is_ok=False)
+    scrape = series(made)
+    assert scrape['jevons_requests_in_flight{upstream="chat"}'] == 1
+    assert scrape['jevons_route_decisions_total{decision="reasoning",policy="rules"}'] == 1
+    assert scrape['jevons_switch_not_honoured_total{upstream="thinker"}'] == 1
+    assert scrape['jevons_config_reload_total{outcome="ok"}'] == 1
+    assert scrape['jevons_config_reload_total{outcome="failed"}'] == 1
+
+
+def test_two_exporters_share_nothing():
+    """There is no global registry: what one counts the other does not."""
+    one, other = exporter(), exporter()
+    one.answered(FINISHED)
+    assert series(other)['jevons_requests_total{outcome="ok",upstream="chat"}'] == 0
+
+
+def test_the_format_follows_the_accept_header():
+    """A plain request gets the classic text and one that accepts OpenMetrics gets that; both parse and hold the same."""
+    made = exporter()
+    made.answered(FINISHED)
+    text, text_type = made.render()
+    openmetrics, openmetrics_type = made.render("application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert text_type.startswith("text/plain")
+    assert openmetrics_type.startswith("application/openmetrics-text")
+    assert openmetrics.endswith(b"# EOF\n")
+    values = [
+        {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for family in parsed for sample in family.samples}
+        for parsed in (parse_text(text.decode()), parse_openmetrics(openmetrics.decode()))
+    ]
+    assert values[0] == values[1]
+
+
+def test_every_metric_of_the_catalogue_is_served_as_it_says():
+    """What the catalogue lists, and nothing else, is served under its name, its type, its help and its labels."""
+    families = {family.name: family for family in exporter().collect()}
+    assert set(families) == {metric.name.removesuffix("_total") for metric in CATALOGUE}
+    for metric in CATALOGUE:
+        family = families[metric.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (metric.kind, metric.help)
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.label_names)
+            assert all(not label.values or sample.labels[label.name] in label.values for label in metric.labels)
+
+
+def test_names_follow_the_conventions():
+    """Counters and only they end in `_total`, names are plain, and units are base units in the name."""
+    for metric in CATALOGUE:
+        assert re.fullmatch(r"jevons(_[a-z]+)+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert metric.help.endswith(".")
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+        if metric.unit and metric.name != "jevons_coefficient":
+            assert metric.name.removesuffix("_total").endswith(metric.unit)
+
+
+def test_the_table_makes_the_exporter():
+    """The table of exporters holds it under its name."""
+    sources = Sources(upstreams=("chat",), policies=(), metering=MeteringState, version="1")
+    made = EXPORTERS["prometheus"](sources)
+    made.export(FINISHED)
+    assert isinstance(made, PrometheusExporter)
+    assert series(made)['jevons_request_energy_joules_count{upstream="chat"}'] == 1
+    assert DEVICE_INFO.name not in {name.split("{")[0] for name in series(made)}
