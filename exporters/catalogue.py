@@ -43,6 +43,8 @@ OUTCOME: Final = Label("outcome", tuple(outcome.value for outcome in Outcome))
 TOKEN_TYPE: Final = Label("type", ("prompt", "cached", "reasoning", "completion"))
 DECISION: Final = Label("decision", ("direct", "reasoning", "pinned", "unsure", "rejected"))
 TERM: Final = Label("term", tuple(field.name for field in fields(Coefficients)))
+BYPASS_TYPE: Final = Label("type", ("prompt", "output"))
+CARBON_SOURCE: Final = Label("source", ("constant", "file", "uk_carbon_intensity", "electricity_maps"))
 RELOAD_OUTCOME: Final = Label("outcome", ("ok", "failed"))
 
 BUILD_INFO: Final = Metric("jevons_build_info", "gauge", "", (Label("version"),), "Always 1; the version that runs.")
@@ -105,6 +107,42 @@ COEFFICIENT: Final = Metric(
     "The energy model that splits a step's energy among its requests: joules per step, or per token of the kind.",
 )
 
+ENGINE_METRICS_UP: Final = Metric(
+    "jevons_engine_metrics_up",
+    "gauge",
+    "",
+    (UPSTREAM,),
+    "1 while the server's own token counters are read, from which traffic past jevons shows, else 0.",
+)
+BYPASS_TOKENS: Final = Metric(
+    "jevons_bypass_tokens_total",
+    "counter",
+    "tokens",
+    (UPSTREAM, BYPASS_TYPE),
+    "Tokens that the server has served past jevons, by its own counters. Absent while those are not read.",
+)
+BYPASS_SUSPECTED: Final = Metric(
+    "jevons_bypass_suspected",
+    "gauge",
+    "",
+    (DEVICE,),
+    "1 while work on the device costs more than 1.5 times the usual and no server says why; the excess is unresolved.",
+)
+CARBON_INTENSITY: Final = Metric(
+    "jevons_carbon_intensity_grams_per_joule",
+    "gauge",
+    "grams_per_joule",
+    (CARBON_SOURCE,),
+    "CO2e of the grid as its source gave it last; times 3.6e6 per kWh. Absent where none is configured, or the last is too old.",
+)
+CARBON_INTENSITY_TIME: Final = Metric(
+    "jevons_carbon_intensity_timestamp_seconds",
+    "gauge",
+    "seconds",
+    (CARBON_SOURCE,),
+    "The Unix time that this intensity is for. Absent for a constant.",
+)
+
 REQUESTS: Final = Metric(
     "jevons_requests_total",
     "counter",
@@ -117,8 +155,15 @@ REQUEST_ENERGY: Final = Metric(
     "histogram",
     "joules",
     (UPSTREAM,),
-    "Energy of a request with all its tries, observed once it is final; one whose energy is unknown is not observed.",
+    "Energy of a request with all its tries, observed once it is final; what is unknown or only estimated is not observed.",
     (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000),
+)
+ESTIMATED_ENERGY: Final = Metric(
+    "jevons_estimated_energy_joules_total",
+    "counter",
+    "joules",
+    (UPSTREAM,),
+    "Energy of requests to upstreams for which nothing can be read, from a table; in no account of any device.",
 )
 TOKENS: Final = Metric(
     "jevons_tokens_total",
@@ -190,8 +235,14 @@ CATALOGUE: Final = (
     DEVICE_INFO,
     COUNTER_POWER_RATIO,
     COEFFICIENT,
+    ENGINE_METRICS_UP,
+    BYPASS_TOKENS,
+    BYPASS_SUSPECTED,
+    CARBON_INTENSITY,
+    CARBON_INTENSITY_TIME,
     REQUESTS,
     REQUEST_ENERGY,
+    ESTIMATED_ENERGY,
     TOKENS,
     TIME_TO_FIRST_TOKEN,
     TIME_PER_OUTPUT_TOKEN,

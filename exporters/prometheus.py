@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cache
 from itertools import product
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -17,7 +18,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from jevons.proxy.exchange import DeviceState, EnergyStatus, MeteringState, Record
+from jevons.proxy.exchange import DeviceState, EnergyStatus, MeteringState, Method, Record
+from jevons.proxy.units import JOULES_PER_KWH
 
 from . import catalogue
 from .catalogue import OTHER, Metric
@@ -25,6 +27,7 @@ from .exporter import Sources
 
 _CREATED: Final = "_created"
 
+Labelled = TypeVar("Labelled", Counter, Gauge, Histogram)
 Series: TypeAlias = tuple[tuple[str, ...], float | None]
 """Label values, and the value; None is unknown, and not served."""
 
@@ -45,9 +48,12 @@ class PrometheusExporter(Collector):
         self._not_honoured = self._counter(catalogue.SWITCH_NOT_HONOURED, upstreams)
         self._reloads = self._counter(catalogue.CONFIG_RELOAD, catalogue.RELOAD_OUTCOME.values)
         self._energy = self._histogram(catalogue.REQUEST_ENERGY, upstreams)
+        self._estimated = self._counter(catalogue.ESTIMATED_ENERGY, upstreams)
         self._first_token = self._histogram(catalogue.TIME_TO_FIRST_TOKEN, upstreams)
         self._output_token = self._histogram(catalogue.TIME_PER_OUTPUT_TOKEN, upstreams)
         self._duration = self._histogram(catalogue.REQUEST_DURATION, upstreams)
+        self._series = cache(_series)
+        """A series by its metric and labels; there are no more of them than the configuration names."""
         metric = catalogue.IN_FLIGHT
         self._in_flight = Gauge(metric.name, metric.help, metric.label_names, registry=self._registry)
         for upstream in upstreams:
@@ -55,42 +61,47 @@ class PrometheusExporter(Collector):
 
     def export(self, record: Record) -> None:
         """Observe the energy of a request, now that it is final; what is unknown, or may still change, is not observed."""
-        if record.energy.status is EnergyStatus.FINAL and record.energy.joules is not None:
-            self._energy.labels(self._upstream(record.upstream)).observe(record.energy.joules)
+        if record.energy.status is not EnergyStatus.FINAL or record.energy.joules is None:
+            return
+        upstream = self._upstream(record.upstream)
+        if record.energy.method is Method.ESTIMATED:
+            self._series(self._estimated, upstream).inc(record.energy.joules)
+        else:
+            self._series(self._energy, upstream).observe(record.energy.joules)
 
     def answered(self, record: Record) -> None:
         """Count a request that has ended, its tokens and its times; its energy may not be final yet."""
         if record.outcome is None:
             return
         upstream = self._upstream(record.upstream)
-        self._requests.labels(upstream, record.outcome.value).inc()
+        self._series(self._requests, upstream, record.outcome.value).inc()
         self._count_tokens(record)
         if record.time_to_first_token_seconds is not None:
-            self._first_token.labels(upstream).observe(record.time_to_first_token_seconds)
+            self._series(self._first_token, upstream).observe(record.time_to_first_token_seconds)
         if record.duration_seconds is not None:
-            self._duration.labels(upstream).observe(record.duration_seconds)
+            self._series(self._duration, upstream).observe(record.duration_seconds)
         if (seconds := _seconds_per_output_token(record)) is not None:
-            self._output_token.labels(upstream).observe(seconds)
+            self._series(self._output_token, upstream).observe(seconds)
 
     def request_started(self, upstream: str) -> None:
         """One more that the upstream works on."""
-        self._in_flight.labels(self._upstream(upstream)).inc()
+        self._series(self._in_flight, self._upstream(upstream)).inc()
 
     def request_ended(self, upstream: str) -> None:
         """One less."""
-        self._in_flight.labels(self._upstream(upstream)).dec()
+        self._series(self._in_flight, self._upstream(upstream)).dec()
 
     def route_decided(self, policy: str, decision: str) -> None:
         """Count a decision: `direct`, `reasoning`, `pinned`, `unsure` or `rejected`."""
-        self._decisions.labels(policy if policy in self._policies else OTHER, decision).inc()
+        self._series(self._decisions, policy if policy in self._policies else OTHER, decision).inc()
 
     def switch_not_honoured(self, upstream: str) -> None:
         """Count an answer whose thinking was not as it had been switched."""
-        self._not_honoured.labels(self._upstream(upstream)).inc()
+        self._series(self._not_honoured, self._upstream(upstream)).inc()
 
     def config_reloaded(self, *, is_ok: bool) -> None:
         """Count a reload of the configuration."""
-        self._reloads.labels("ok" if is_ok else "failed").inc()
+        self._series(self._reloads, "ok" if is_ok else "failed").inc()
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The scrape and its content type: OpenMetrics where the `Accept` header asks for it, else the classic text."""
@@ -112,7 +123,7 @@ class PrometheusExporter(Collector):
         for attempt in record.attempts:
             for kind, tokens in attempt.usage.as_json().items():
                 if tokens:
-                    self._tokens.labels(self._upstream(attempt.upstream), kind).inc(tokens)
+                    self._series(self._tokens, self._upstream(attempt.upstream), kind).inc(tokens)
 
     def _counter(self, metric: Metric, *values: Sequence[str]) -> Counter:
         counter = Counter(metric.name, metric.help, metric.label_names, registry=self._registry)
@@ -125,6 +136,11 @@ class PrometheusExporter(Collector):
         for upstream in upstreams:
             histogram.labels(upstream)
         return histogram
+
+
+def _series(metric: Labelled, *labels: str) -> Labelled:
+    """One series of a metric: finding it takes longer than counting in it."""
+    return metric.labels(*labels)
 
 
 def _seconds_per_output_token(record: Record) -> float | None:
@@ -148,13 +164,28 @@ def _metering_families(state: MeteringState) -> Iterator[Family]:
     yield _family(catalogue.COUNTER_POWER_RATIO, [((each.device,), each.counter_power_ratio) for each in devices])
     terms = [(name, term, value) for name, each in state.coefficients.items() for term, value in asdict(each).items()]
     yield _family(catalogue.COEFFICIENT, [((name, term), value) for name, term, value in terms])
+    yield from _bypass_families(state)
+    intensity = state.intensity
+    per_joule = [((intensity.source,), intensity.gco2e_per_kwh / JOULES_PER_KWH)] if intensity else []
+    yield _family(catalogue.CARBON_INTENSITY, per_joule)
+    yield _family(catalogue.CARBON_INTENSITY_TIME, [((intensity.source,), intensity.at)] if intensity else [])
+
+
+def _bypass_families(state: MeteringState) -> Iterator[Family]:
+    upstreams = state.bypass.items()
+    yield _family(catalogue.ENGINE_METRICS_UP, [((name,), float(each.is_watched)) for name, each in upstreams])
+    watched = [(name, each.tokens) for name, each in upstreams if each.is_watched]
+    tokens = [((name, kind), count) for name, counts in watched for kind, count in counts.items()]
+    yield _family(catalogue.BYPASS_TOKENS, tokens)
+    suspected = [((each.device,), float(each.is_bypass_suspected)) for each in state.devices]
+    yield _family(catalogue.BYPASS_SUSPECTED, suspected)
 
 
 def _accounts(state: DeviceState) -> list[Series]:
     return [((state.device, account), state.accounts[account]) for account in catalogue.ACCOUNT.values]
 
 
-def _family(metric: Metric, series: list[Series]) -> Family:
+def _family(metric: Metric, series: Sequence[Series]) -> Family:
     """A family of what a snapshot holds; what is unknown is left out."""
     kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = kind(metric.name, metric.help, labels=metric.label_names)

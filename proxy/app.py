@@ -6,42 +6,43 @@ The only module that knows every part. What lives and for how long is the one `a
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
-from aiohttp import web
 
 from jevons.exporters.exporter import Sources
 from jevons.exporters.prometheus import PrometheusExporter
 from jevons.policies.chain import PolicyChain
 from jevons.policies.policy import Facts
 
-from .address import Address
 from .affinity import ResponseAffinity
 from .config import Config, config_hash, to_upstreams
+from .energy_factory import make_carbon, make_grid, make_state_file
 from .errors import JevonsError
 from .exchange import Upstream
 from .keys import load_keys
-from .metering.carbon import Carbon
 from .metering.devices import meters_for
 from .metering.metering import Metering
 from .pipeline import Pipeline
 from .policy_factory import make_chain
 from .records import RecordStore
 from .server.admin import Admin
+from .server.listener import Listener
 from .server.surface import Limits, Surface
+from .units import Seconds
 from .upstreams.client import UpstreamClient
+from .upstreams.engine_metrics import EngineMetrics
 from .upstreams.health import Health
 
-SETTLE_AT_END_SECONDS: Final = 1.0
+SETTLE_AT_END_SECONDS: Final[Seconds] = 1.0
 """How long, after the last reply, the energy of the last requests may take to become final."""
-ADMIN_SHUTDOWN_SECONDS: Final = 1.0
+ADMIN_DRAIN_SECONDS: Final[Seconds] = 1.0
 
 log = structlog.get_logger("jevons")
 
@@ -52,33 +53,6 @@ class Addresses:
 
     main: str
     admin: str
-
-
-class Listener:
-    """One bound socket with its application. Leaving stops accepting and lets what is in flight finish until the deadline."""
-
-    def __init__(self, app: web.Application, address: Address, *, shutdown_seconds: float) -> None:
-        self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=shutdown_seconds, handle_signals=False
-        )
-        self._address = address
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        """Bind."""
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._address.host, self._address.port, backlog=1024).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise JevonsError(f"cannot listen on {self._address}: {error.strerror or error}") from error
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop."""
-        await self._runner.cleanup()
 
 
 class App:
@@ -93,7 +67,16 @@ class App:
         self.affinity = ResponseAffinity()
         self.records = RecordStore()
         self.loaded_at = datetime.now(UTC)
-        self.metering = Metering(meters_for(self.upstreams.values()), list(self.upstreams.values()), carbon=_carbon(config))
+        upstreams = list(self.upstreams.values())
+        meters = meters_for(upstreams, zeusd_token=os.environ.get("ZEUSD_TOKEN"))
+        self.grid = make_grid(config.energy)
+        self.metering = Metering(
+            meters,
+            upstreams,
+            carbon=make_carbon(config.energy, self.grid),
+            estimates=config.energy.estimates,
+            state_file=make_state_file(config.energy),
+        )
         self.exporter = PrometheusExporter(
             Sources(
                 upstreams=list(self.upstreams),
@@ -110,18 +93,33 @@ class App:
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[Addresses], None]) -> None:
         """Serve until `stop` is set, then drain. Raises JevonsError where a listener cannot be bound."""
-        async with UpstreamClient() as client, self.metering, asyncio.TaskGroup() as loops:
-            health = Health(client.session, list(self.upstreams.values()))
+        failure: JevonsError | None = None
+        async with (
+            UpstreamClient(tick_seconds=self.config.gather_milliseconds / 1000) as client,
+            self.metering,
+            asyncio.TaskGroup() as loops,
+        ):
+            upstreams = list(self.upstreams.values())
+            health = Health(client.session, upstreams)
+            engines = EngineMetrics(client.session, upstreams, self.metering.served, dialect=health.dialect)
             background = [
                 loops.create_task(self.metering.run(), name="settlement"),
+                loops.create_task(self.metering.keep_state(), name="state file"),
                 loops.create_task(health.run(), name="health"),
+                loops.create_task(engines.run(), name="engine metrics"),
             ]
+            if self.grid is not None:
+                background.append(loops.create_task(self.grid.run(client.session), name="grid"))
             try:
                 await self._listen(client, health, stop, on_ready)
                 await self.metering.settle_last(SETTLE_AT_END_SECONDS)
+            except JevonsError as error:
+                failure = error  # raised below: out of the task group it would come wrapped
             finally:
                 for task in background:
                     task.cancel()
+        if failure is not None:
+            raise failure
 
     async def _listen(
         self, client: UpstreamClient, health: Health, stop: asyncio.Event, on_ready: Callable[[Addresses], None]
@@ -135,8 +133,13 @@ class App:
             token=self.config.admin_token.get_secret_value() if self.config.admin_token else None,
         )
         async with (
-            Listener(admin.app(), self.config.admin, shutdown_seconds=ADMIN_SHUTDOWN_SECONDS) as admin_listener,
-            Listener(surface.app(self.keys), self.config.listen, shutdown_seconds=self.config.drain_seconds) as main_listener,
+            Listener(admin.app(), self.config.admin, drain_seconds=ADMIN_DRAIN_SECONDS) as admin_listener,
+            Listener(
+                surface.app(self.keys),
+                self.config.listen,
+                drain_seconds=self.config.drain_seconds,
+                fast=lambda slow: surface.fast_path(self.keys, slow),
+            ) as main_listener,
         ):
             on_ready(Addresses(main_listener.url, admin_listener.url))
             await stop.wait()
@@ -162,28 +165,50 @@ class App:
             "version": self.version,
             "config": {"hash": config_hash(self.config), "loaded_at": self.loaded_at.isoformat(), "error": None},
             "meters": self.metering.health(),
+            **({} if (carbon := self.report_carbon()) is None else {"carbon": carbon}),
+        }
+
+    def report_carbon(self) -> dict[str, object] | None:
+        """The carbon intensity with its source and the time it is for; None where none is configured."""
+        if self.config.energy.carbon is None:
+            return None
+        intensity = self.metering.carbon.intensity
+        problem = self.grid.problem if self.grid is not None else None
+        return {
+            "source": self.config.energy.carbon.source,
+            "gco2e_per_kwh": None if intensity is None else intensity.gco2e_per_kwh,
+            "at": None if intensity is None else intensity.at,
+            "reason": problem or ("too old" if intensity is None else None),
         }
 
 
 async def run_until_signal(app: App, on_ready: Callable[[Addresses], None]) -> None:
-    """Run until SIGTERM or SIGINT; a second one does not wait for streams."""
-    stop = asyncio.Event()
-    task = asyncio.current_task()
+    """Run until SIGTERM or SIGINT.
+
+    A second one does not wait for streams: raises JevonsError, since what was in flight has been cut off. One that comes
+    before anything listens does not wait for the start to be done: a driver that hangs would hold it up.
+    """
+    stop, is_listening = asyncio.Event(), asyncio.Event()
+
+    def announce(addresses: Addresses) -> None:
+        is_listening.set()
+        on_ready(addresses)
+
+    running = asyncio.create_task(app.run(stop, announce), name="jevons")
 
     def receive() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
+        if stop.is_set() or not is_listening.is_set():
+            running.cancel()
         stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, receive)
-    await app.run(stop, on_ready)
-
-
-def _carbon(config: Config) -> Carbon:
-    carbon = config.energy.carbon
-    return Carbon(pue=config.energy.pue, gco2e_per_kwh=carbon.gco2e_per_kwh if carbon else None)
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.result()
+    elif is_listening.is_set():
+        raise JevonsError("ended at once by a second signal: what was in flight has been cut off")
 
 
 def _limits(config: Config) -> Limits:

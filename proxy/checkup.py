@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from importlib.metadata import version
-from io import StringIO
 from typing import Any, Final
-
-from rich.console import Console
-from rich.table import Table
 
 from .app import App
 from .config import Config, config_hash
+from .exchange import Upstream
+from .metering.meter import Device
 from .upstreams.client import UpstreamClient
+from .upstreams.engine_metrics import EngineMetrics
 from .upstreams.health import Health
 
 FIRST_READING_SECONDS: Final = 0.5
+NO_DEVICE: Final = "no device: energy will be null"
+ESTIMATED: Final = "no device that can be read: energy will be estimated"
 
 
 async def examine(config: Config) -> dict[str, Any]:
@@ -24,7 +25,10 @@ async def examine(config: Config) -> dict[str, Any]:
     app = App(config)
     async with UpstreamClient() as client, app.metering:
         health = Health(client.session, list(app.upstreams.values()))
-        await asyncio.gather(health.check(), asyncio.sleep(FIRST_READING_SECONDS))
+        engines = EngineMetrics(client.session, list(app.upstreams.values()), app.metering.served, dialect=health.dialect)
+        grid = app.grid.poll(client.session) if app.grid is not None else asyncio.sleep(0)
+        await asyncio.gather(health.check(), grid, asyncio.sleep(FIRST_READING_SECONDS))
+        await engines.check()
         state = app.metering.state()
         return {
             "version": version("jevons"),
@@ -45,6 +49,9 @@ async def examine(config: Config) -> dict[str, Any]:
                     "up": health.problems[upstream.name] is None,
                     "reason": health.problems[upstream.name],
                     "devices": [device.id for device in app.metering.devices_of(upstream)],
+                    "devices_not_found": _missing(upstream, app.metering.devices_of(upstream)),
+                    "is_estimated": app.metering.is_estimated(upstream.name),
+                    "counters": engines.problems[upstream.name] or "read",
                     "coefficients": asdict(state.coefficients[upstream.name]),
                 }
                 for upstream in app.upstreams.values()
@@ -54,36 +61,46 @@ async def examine(config: Config) -> dict[str, Any]:
                 for device in state.devices
             ],
             "meters_not_used": [{"meter": meter, "reason": reason} for meter, reason in app.metering.problems.items()],
+            "carbon": app.report_carbon(),
         }
 
 
+def _missing(upstream: Upstream, devices: list[Device]) -> list[str]:
+    """Those that the configuration names for an upstream and no meter has."""
+    found = {name for device in devices for name in (device.id, device.configured_as)}
+    return [name for name in upstream.devices if name not in found and name != "all"]
+
+
 def render(report: dict[str, Any]) -> str:
-    """The same for people."""
-    out = StringIO()
-    console = Console(file=out, width=140, highlight=False)
+    """The same for people, in lines of which names and addresses can be copied."""
     config = report["config"]
-    console.print(
-        f"jevons {report['version']}: listens on {config['listen']}, admin on {config['admin']}, config {config['hash']}"
-    )
-    console.print(f"policies: {' > '.join(report['policies'])}; auto means {config['default']} when nobody decided\n")
-    upstreams = Table("upstream", "model", "reasoning", "server", "state", "devices", "J per step + per token")
+    lines = [
+        f"jevons {report['version']}: listens on {config['listen']}, admin on {config['admin']}, config {config['hash']}",
+        f"policies: {' > '.join(report['policies'])}; auto means {config['default']} when nobody decided",
+    ]
     for row in report["upstreams"]:
         terms = row["coefficients"]
-        upstreams.add_row(
-            row["name"],
-            row["model"],
-            row["reasoning"],
-            f"{row['url']} ({row['dialect']})",
-            "up" if row["up"] else f"down: {row['reason']}",
-            "\n".join(row["devices"]) or "none: energy will be null",
-            f"{terms['fixed_joules_per_step']:.3g} + {terms['joules_per_token']:.3g}",
-        )
-    console.print(upstreams)
-    devices = Table("device", "name", "state", "power")
+        lines += [
+            "",
+            f"upstream {row['name']}: {_state(row)}",
+            f"    {row['model']}, reasoning: {row['reasoning']}",
+            f"    {row['url']} ({row['dialect']})",
+            *(f"    on {device}" for device in row["devices"] or [ESTIMATED if row["is_estimated"] else NO_DEVICE]),
+            *(f"    on {device}: not found" for device in row["devices_not_found"]),
+            f"    {terms['fixed_joules_per_step']:.3g} J per step + {terms['joules_per_token']:.3g} J per token",
+            f"    its own token counters, which tell of traffic past jevons: {row['counters']}",
+        ]
+    lines += [""] if report["devices"] or report["meters_not_used"] else []
     for row in report["devices"]:
-        watts = "unknown" if row["watts"] is None else f"{row['watts']:.0f} W"
-        devices.add_row(row["device"], row["name"], "up" if row["up"] else f"down: {row['reason']}", watts)
-    for row in report["meters_not_used"]:
-        devices.add_row("none", row["meter"], f"not used: {row['reason']}", "")
-    console.print(devices)
-    return out.getvalue()
+        watts = "power unknown" if row["watts"] is None else f"{row['watts']:.0f} W"
+        lines.append(f"device {row['device']}: {_state(row)}, {row['name']}, {watts}")
+    lines += [f"meter {row['meter']}: not used: {row['reason']}" for row in report["meters_not_used"]]
+    if (carbon := report["carbon"]) is not None:
+        grams = carbon["gco2e_per_kwh"]
+        known = f"unknown: {carbon['reason']}" if grams is None else f"{grams:g} gCO2e per kWh"
+        lines.append(f"carbon intensity ({carbon['source']}): {known}")
+    return "\n".join(lines)
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "up" if row["up"] else f"down: {row['reason']}"

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad configuration or usage.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from .bench.cli import bench
 from .errors import ConfigError, JevonsError
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def serve(config_path: Path | None, log_level: str) -> None:
     app = App(_config(config_path))
 
     def announce(addresses: Addresses) -> None:
-        click.echo(f"jevons {app.version} listening on {addresses.main}/v1, admin on {addresses.admin}")
+        gc.freeze()  # what was made at the start stays: the collector need not look at it again
+        _announce(f"jevons {app.version} listening on {addresses.main}/v1, admin on {addresses.admin}")
 
     _run(run_until_signal(app, announce))
 
@@ -129,6 +132,9 @@ def new_key(tenant: str, name: str) -> None:
     click.echo(line, nl=False)
 
 
+main.add_command(bench)
+
+
 @main.command(hidden=True)
 @click.option("--gpu", type=click.Path(path_type=Path, exists=True), required=True, help="The simulated GPU's file.")
 @click.option("--model", required=True)
@@ -169,9 +175,31 @@ async def _detected() -> Config:
     return config
 
 
+def _announce(line: str) -> None:
+    """Say it where somebody listens: a proxy does not end because its standard output has."""
+    try:
+        click.echo(line)
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python would try again, and fail, at its end
+
+
+def _hold_standard_streams() -> None:
+    """Open those of the three that were closed when we started: else a socket gets their number, and libuv aborts on that."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on uvloop. An interrupt is a way to end, not an error."""
+    """Run to the end on uvloop; being told to end before is no error with a traceback."""
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+    _hold_standard_streams()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except asyncio.CancelledError:
+        raise click.Abort from None

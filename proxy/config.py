@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,10 +22,7 @@ from pydantic import (
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
-    SecretStr,
-    StringConstraints,
     ValidationError,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -35,6 +30,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownEr
 
 from .address import Address, parse_address
 from .config_checks import DEFAULT_ADMIN, DEFAULT_LISTEN, Finding, check
+from .config_energy import EnergySection
+from .config_values import ExistingFile, Secret, Url, Words, is_secret
+from .device_names import parse_device_name
 from .errors import ConfigError
 from .exchange import Coefficients, Dialect, Reasoning, Tier, Timeouts, Upstream
 from .pattern import MAX_CHARACTERS, Pattern
@@ -72,56 +70,14 @@ def _parsed(kind: type[T], parse: Callable[[str], T]) -> Callable[[object], T]:
     return validate
 
 
-def _checked_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        has_host, parts = False, urlsplit("")
-    if parts.scheme not in {"http", "https"} or not has_host or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be a URL such as http://127.0.0.1:8000/v1")
-    if parts.username is not None:
-        raise ValueError("must not carry credentials; use api_key or api_key_file")
-    if parts.query or parts.fragment or "?" in text or "#" in text:
-        raise ValueError("must have no query and no fragment")
-    path = text.rstrip("/")
-    if path.endswith("/completions"):
-        raise ValueError("must end where /chat/completions begins, such as http://127.0.0.1:8000/v1")
-    return path
-
-
-def _checked_secret(secret: SecretStr) -> SecretStr:
-    if not is_secret(secret.get_secret_value()):
-        raise ValueError("must be visible ASCII characters without blanks")
-    return secret
-
-
-def is_secret(text: str) -> bool:
-    """Whether `text` can stand in an `Authorization` header."""
-    return bool(text) and text.isascii() and text.isprintable() and " " not in text
-
-
-def _found_file(path: Path, info: ValidationInfo) -> Path:
-    """The path, relative to the configuration's own folder where that is known."""
-    folder = info.context.get("folder") if isinstance(info.context, dict) else None
-    found = folder / path if isinstance(folder, Path) else path
-    try:
-        exists = found.is_file()
-    except ValueError:  # a NUL in the path
-        exists = False
-    if not exists:
-        raise ValueError("no such file")
-    return found
+def _checked_device(text: str) -> str:
+    return parse_device_name(text).text
 
 
 def _listed(value: object) -> object:
     return ["all"] if value == "all" else value
 
 
-Words: TypeAlias = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Url: TypeAlias = Annotated[str, AfterValidator(_checked_url), Field(json_schema_extra={"format": "uri"})]
-Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_checked_secret)]
-ExistingFile: TypeAlias = Annotated[Path, AfterValidator(_found_file)]
 Listener: TypeAlias = Annotated[
     InstanceOf[Address],
     BeforeValidator(_parsed(Address, parse_address)),
@@ -135,7 +91,7 @@ Regex: TypeAlias = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}),
 ]
 Devices: TypeAlias = Annotated[
-    tuple[Words, ...],
+    tuple[Annotated[Words, AfterValidator(_checked_device)], ...],
     BeforeValidator(_listed),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
@@ -180,13 +136,14 @@ class UpstreamSection(Section):
     model: Words = Field(description="The name the server knows the model by")
     reasoning: Reasoning = Field(Reasoning.NEVER, description="Whether the model thinks before it answers")
     dialect: Dialect = Field(Dialect.AUTO, description="What kind of server it is; auto asks it")
-    devices: Devices | None = Field(None, description="Device UUIDs, or all")
+    devices: Devices | None = Field(None, description="all, cpu, UUIDs, PCI addresses, addresses of nodes; see docs/devices.md")
     api_key: Secret | None = Field(None, description="Sent to the server as a bearer token; best as ${NAME}")
     api_key_file: ExistingFile | None = Field(None, description="A file that holds the key and nothing else")
     context_tokens: PositiveInt | None = Field(None, description="How many tokens of prompt and answer the server takes")
     abilities: tuple[Literal["tools", "images", "json_schema"], ...] | None = Field(None, description="Omitted: all of them")
     timeouts: TimeoutsSection = TimeoutsSection()
     energy: CoefficientsSection | None = Field(None, description="Where the engine's energy model starts from, in joules")
+    reassemble: bool = Field(default=False, description="Ask for JSON replies as streams, to meter them better; docs/metering.md")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -250,19 +207,6 @@ class CallerSection(Section):
     type: Literal["caller"]
 
 
-class CarbonSection(Section):
-    """The grid that the devices draw from."""
-
-    gco2e_per_kwh: NonNegativeFloat
-
-
-class EnergySection(Section):
-    """What turns joules at the device into emissions."""
-
-    pue: float = Field(1.0, ge=1.0, description="Power usage effectiveness of the building")
-    carbon: CarbonSection | None = None
-
-
 class LimitsSection(Section):
     """What a client may take of the proxy's memory and patience."""
 
@@ -286,6 +230,9 @@ class Config(Section):
     drain_seconds: NonNegativeFloat = Field(30.0, description="How long streams may take to finish at shutdown")
     energy: EnergySection = EnergySection()
     limits: LimitsSection = LimitsSection()
+    gather_milliseconds: float = Field(
+        10.0, ge=0, le=1000, description="Under load tokens are read together on a tick this long; 0: each at once, always"
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -333,6 +280,7 @@ def _to_upstream(section: UpstreamSection) -> Upstream:
         context_tokens=section.context_tokens,
         abilities=None if section.abilities is None else frozenset(section.abilities),
         coefficients=Coefficients(**section.energy.model_dump()) if section.energy else None,
+        reassemble=section.reassemble,
     )
 
 

@@ -30,7 +30,6 @@ NOT_SERVED: Final[Mapping[str, str | None]] = {
     "upstreams.*.urls": None,
     "upstreams.*.max_concurrency": None,
     "upstreams.*.dialect": r"litellm",
-    "upstreams.*.devices.*": r"https?://.*",
     "policies.*.type": r"session|difficulty|gain|thinking|budget|escalate|fallback",
 }
 """Of the documented contract, what is for a later version: the path, and the values of it (None is every value)."""

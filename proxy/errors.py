@@ -3,6 +3,7 @@
 JevonsError
 ├── ConfigError                what the operator wrote cannot be run (exit 2)
 ├── MeterError                 a device cannot be read (data, never a crash: it becomes a gap with a reason)
+│   └── NothingToRead          there is no such device here at all
 └── RequestError               an answer to the client, in OpenAI's shape
     ├── BadRequest             400
     │   ├── ContextTooLong     400, code `context_length_exceeded`
@@ -39,6 +40,10 @@ class ConfigError(JevonsError):
 
 class MeterError(JevonsError):
     """A device, or a whole driver, cannot be read; the message is the reason that users see."""
+
+
+class NothingToRead(MeterError):
+    """There is no driver and no device of the kind: not one that is down, but none."""
 
 
 class RequestError(JevonsError):

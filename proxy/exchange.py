@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Final, Protocol
 
+from .observed import Intensity
 from .units import GramsCO2e, Joules, Seconds, Watts
 
 
@@ -103,6 +104,8 @@ class Upstream:
     context_tokens: int | None = None
     abilities: frozenset[str] | None = None
     coefficients: Coefficients | None = None
+    reassemble: bool = False
+    """Whether whole replies may be asked for as streams and put together here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +313,8 @@ class Attempt:
     """One try at one upstream."""
 
     upstream: str
-    outcome: Outcome
+    outcome: Outcome | None
+    """None while it goes on."""
     usage: Usage
     energy: Energy
 
@@ -357,6 +361,23 @@ class DeviceState:
     """Keys `attributed`, `idle`, `bypass`, `unresolved`."""
     counter_power_ratio: float | None = None
     """Counter over integrated power, last 60 s."""
+    is_bypass_suspected: bool = False
+    """Its work has cost too much for too long, and no server says what others ask of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BypassState:
+    """What reached one upstream past the proxy, in tokens since the start."""
+
+    is_watched: bool
+    """Whether the server's own counters are read."""
+    prompt_tokens: float = 0.0
+    output_tokens: float = 0.0
+
+    @property
+    def tokens(self) -> Mapping[str, float]:
+        """By kind."""
+        return {"prompt": self.prompt_tokens, "output": self.output_tokens}
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,3 +388,7 @@ class MeteringState:
     settle_lag_seconds: Seconds = 0.0
     coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
     """By upstream."""
+    bypass: Mapping[str, BypassState] = field(default_factory=dict)
+    """By upstream."""
+    intensity: Intensity | None = None
+    """Of the grid, where it is configured and known."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import time
-
-import msgspec
 
 from jevons.policies.policy import Facts, Reject
 
@@ -15,8 +14,11 @@ from .wire.parsing import parse
 
 
 def explain_prompt(config: Config, prompt: str, *, model: str, tier: str) -> dict[str, object]:
-    """What would happen to a chat completion with this one user turn."""
-    body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": prompt}]})
+    """What would happen to a chat completion with this one user turn.
+
+    Raises BadRequest where the proxy would not take it: a tier that is none, a prompt that is no Unicode.
+    """
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": prompt}]}).encode()
     request = parse(
         Endpoint.CHAT,
         "application/json",

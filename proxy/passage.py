@@ -19,6 +19,15 @@ class Downstream(Protocol):
         """Whether the status line has gone out: from then on an error can only be told inside the body."""
         ...
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is slow, and should be given time: `write` waits for it."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Send a part of a streamed reply without waiting; to a client that has gone nothing is sent."""
+        ...
+
     async def start(self, status: int, headers: dict[str, str]) -> None:
         """Begin a streamed reply."""
         ...
@@ -92,12 +101,17 @@ class Passage:
     @property
     def energy(self) -> Energy:
         """All tries together: what was wasted on a failed one was consumed for this request too."""
-        energies = [attempt.energy for attempt in self.tries if attempt.metered is not None]
-        return total(energies) if energies else Energy()
+        return self._sum_up([attempt.energy for attempt in self.tries])
+
+    def _sum_up(self, energies: list[Energy]) -> Energy:
+        """The sum over the tries that were metered, given the energy of each."""
+        metered = [energy for attempt, energy in zip(self.tries, energies, strict=True) if attempt.metered is not None]
+        return total(metered) if metered else Energy()
 
     def record(self) -> Record:
         """The request as it stands."""
         last = self.tries[-1] if self.tries else None
+        energies = [attempt.energy for attempt in self.tries]
         return Record(
             request_id=self.request.id,
             tenant=self.request.tenant,
@@ -108,10 +122,10 @@ class Passage:
             model=last.target.upstream.model if last else None,
             plan=self.plan,
             usage=last.usage if last else Usage(),
-            energy=self.energy,
+            energy=self._sum_up(energies),
             attempts=tuple(
-                Attempt(attempt.target.upstream.name, attempt.outcome or Outcome.OK, attempt.usage, attempt.energy)
-                for attempt in self.tries
+                Attempt(attempt.target.upstream.name, attempt.outcome, attempt.usage, energy)
+                for attempt, energy in zip(self.tries, energies, strict=True)
             ),
             outcome=self.outcome,
             time_to_first_token_seconds=None if self.first_token is None else self.first_token - self.began,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -12,15 +13,17 @@ from jevons.policies.chain import PolicyChain
 from jevons.policies.policy import Facts, Reject, Wait
 
 from .affinity import ResponseAffinity
-from .errors import RequestError, UpstreamError
+from .errors import RequestError, UpstreamError, UpstreamUnavailable
 from .exchange import Dialect, Outcome, Plan, Record, Request, Target
 from .metering.metering import Metering
 from .passage import Downstream, Passage, Try
+from .reassembling import Reassembler, Reassembly
 from .records import RecordStore
 from .relay import Relay
-from .upstreams.client import UpstreamClient, UpstreamReply
+from .upstreams.client import UpstreamClient
 from .upstreams.dialects import can_inject_usage, takes_request_id, thinking_changes
 from .upstreams.health import Health
+from .upstreams.reply import UpstreamReply
 from .wire.parsing import usage_injection
 
 log = structlog.get_logger("jevons.pipeline")
@@ -78,9 +81,10 @@ class Pipeline:
         self._records = records
         self._affinity = affinity
         self._observer = observer
-        self._version = version
+        self.version = version
         self._passages: dict[str, Passage] = {}
         """In flight, or with energy that is not final."""
+        self._reassembler = Reassembler()
         self._refuses_usage: set[str] = set()
         """Upstreams that have refused to be asked for the usage of a stream."""
 
@@ -130,57 +134,71 @@ class Pipeline:
             return decision.verdict
 
     async def _forward(self, passage: Passage, downstream: Downstream) -> Outcome:
-        """Try the candidates in order; the next only where the last could not be reached and the client has seen nothing."""
-        failure: UpstreamError | None = None
+        """Try the candidates in order; the next only where the last could not be reached.
+
+        One that was reached may have done the work already, or have died of it: its failure is the answer.
+        """
+        failure: UpstreamUnavailable | None = None
         for target in passage.plan.candidates:
             try:
                 return await self._attempt(passage, target, downstream)
-            except UpstreamError as error:
-                if downstream.has_started:
-                    raise
+            except UpstreamUnavailable as error:
                 failure = error
-        raise failure or UpstreamError("No upstream is left to try.")
+        raise failure or UpstreamUnavailable("No upstream is left to try.")
 
     async def _attempt(self, passage: Passage, target: Target, downstream: Downstream) -> Outcome:
         name = target.upstream.name
         request = passage.request
-        metered = self._metering.begin(name, request) if request.endpoint.is_metered else None
+        dialect = self._health.dialect(name)
+        reassembly = self._reassembler.plan(request, target, dialect)
+        asked = replace(request, stream=True) if reassembly else request
+        metered = self._metering.begin(name, asked) if request.endpoint.is_metered else None
         attempt = Try(target, metered)
         passage.tries.append(attempt)
         outcome = Outcome.CANCELLED
         reply: UpstreamReply | None = None
+        relay: Relay | None = None
         self._observer.request_started(name)
         try:
-            reply, has_injected = await self._send(request, target)
-            relay = Relay(passage, attempt, reply, downstream, strips_usage=has_injected)
+            reply, has_injected = await self._send(asked, target, dialect, reassembly)
+            relay = Relay(passage, attempt, reply, downstream, strips_usage=has_injected, reassembly=reassembly)
             outcome = await relay.run(self._headers(passage))
-            if relay.response_id is not None:
-                self._affinity.remember(relay.response_id, name)
+            self._reassembler.learn(request, target, dialect, relay.whole)
+            self._reassembler.give_up(name, relay.problems)
         except UpstreamError:
             outcome = Outcome.UPSTREAM_ERROR
             raise
         finally:
             if reply is not None:
                 reply.close()
+            if outcome is Outcome.CANCELLED and relay is not None and relay.is_delivered:
+                outcome = Outcome.OK
+            if outcome is Outcome.OK and relay is not None and relay.response_id is not None:
+                self._affinity.remember(relay.response_id, name)
             attempt.end(outcome)
             self._observer.request_ended(name)
         if target.thinking is False and attempt.usage.reasoning:
             self._observer.switch_not_honoured(name)
         return outcome
 
-    async def _send(self, request: Request, target: Target) -> tuple[UpstreamReply, bool]:
+    async def _send(
+        self, request: Request, target: Target, dialect: Dialect, reassembly: Reassembly | None
+    ) -> tuple[UpstreamReply, bool]:
         """Send the request; returns the reply and whether usage was asked for on the client's behalf."""
         name = target.upstream.name
-        dialect = self._health.dialect(name)
         changes = self._changes(request, target, dialect)
+        if reassembly:
+            changes["stream"] = True
         injection = usage_injection(request) if can_inject_usage(dialect) and name not in self._refuses_usage else {}
         reply = await self._post(request, target, dialect, {**changes, **injection})
-        if injection and await reply.refuses("stream_options"):
+        if not injection or not await reply.refuses("stream_options"):
+            return reply, bool(injection)
+        reply.close()
+        reply = await self._post(request, target, dialect, changes)
+        if not reply.is_refusal:  # else it was something else, and the server's words only quoted the request
             self._refuses_usage.add(name)
             log.info("upstream refuses stream_options", upstream=name)
-            reply.close()
-            return await self._post(request, target, dialect, changes), False
-        return reply, bool(injection)
+        return reply, False
 
     async def _post(self, request: Request, target: Target, dialect: Dialect, changes: dict[str, object]) -> UpstreamReply:
         headers = dict(request.headers)
@@ -196,11 +214,11 @@ class Pipeline:
         return thinking_changes(dialect, thinking=target.thinking, template_kwargs=request.template_kwargs)
 
     def _headers(self, passage: Passage) -> dict[str, str]:
-        headers = {"x-request-id": passage.request.id, "x-jevons-version": self._version}
+        headers = {"x-request-id": passage.request.id, "x-jevons-version": self.version}
         if passage.tries:
             headers["x-jevons-upstream"] = passage.tries[-1].target.upstream.name
-        if passage.plan.reasons:
-            headers["x-jevons-route"] = passage.plan.route
+        if route := passage.plan.route:
+            headers["x-jevons-route"] = route
         return headers
 
     async def _answer(self, error: RequestError, passage: Passage, downstream: Downstream) -> None:
@@ -209,6 +227,8 @@ class Pipeline:
 
     def _close(self, passage: Passage, outcome: Outcome) -> None:
         """The client is served or gone: tell it now, and once more when every joule of it is known."""
+        if outcome is Outcome.CANCELLED and passage.tries and passage.tries[-1].outcome is Outcome.OK:
+            outcome = Outcome.OK
         passage.end(outcome)
         record = passage.record()
         self._records.put(record)

@@ -71,7 +71,8 @@ def record_json(record: Record) -> dict[str, object]:
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, object]:
-    return {"upstream": attempt.upstream, "outcome": attempt.outcome.value, "energy": attempt.energy.as_json()}
+    outcome = None if attempt.outcome is None else attempt.outcome.value
+    return {"upstream": attempt.upstream, "outcome": outcome, "energy": attempt.energy.as_json()}
 
 
 def _energy_json(record: Record) -> dict[str, object]:

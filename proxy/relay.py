@@ -11,41 +11,74 @@ from typing import Final
 from .errors import UpstreamError
 from .exchange import Energy, Outcome, Usage
 from .passage import Downstream, Passage, Try
+from .reassembling import Gathering, Reassembly
 from .units import Seconds
-from .upstreams.client import UpstreamReply
-from .wire.replies import normalise_error, read_usage, response_id, with_energy
+from .upstreams.reply import UpstreamReply
+from .wire.replies import UNREADABLE, decode_object, normalise_error, read_usage, response_id, with_energy
+from .wire.sse import read_data
 from .wire.stream import StreamEditor, UsageEvent, error_event
 
 ENERGY_WAIT_SECONDS: Final[Seconds] = 1.0
 """How long `x-jevons-energy: final` may hold a reply."""
 _PASSED_ON: Final = ("content-type", "cache-control", "retry-after", "x-should-retry", "openai-processing-ms")
+_SUCCESSES: Final = range(200, 300)
 _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
+_NO_CHOICES: Final = frozenset({b"", b"[]", b"null"})
 
 
 class Relay:
     """One reply of one attempt, on its way to one client."""
 
     def __init__(
-        self, passage: Passage, attempt: Try, reply: UpstreamReply, downstream: Downstream, *, strips_usage: bool
+        self,
+        passage: Passage,
+        attempt: Try,
+        reply: UpstreamReply,
+        downstream: Downstream,
+        *,
+        strips_usage: bool,
+        reassembly: Reassembly | None = None,
     ) -> None:
         self._passage = passage
         self._attempt = attempt
         self._reply = reply
         self._downstream = downstream
-        self._strips_usage = strips_usage
+        self._reassembly = reassembly
+        self.whole = b""
+        """A whole reply as the server sent it."""
+        self.problems: list[str] = []
+        """Of a reply that was put together from a stream: what had no place in it."""
+        self._editor = StreamEditor(passage.request.endpoint, strips_usage=strips_usage)
+        self._left: list[bytes | UsageEvent] = []
+        """What has to wait before it is sent."""
+        self._has_finished = False
+        self.is_delivered = False
+        """The client has all of a stream's answer, and may leave before the upstream has closed."""
         self.response_id: str | None = None
         """Of the Responses API: the state that a later request may go on from."""
 
     async def run(self, headers: dict[str, str]) -> Outcome:
-        """Relay the reply, with our own `headers` among its; returns how the attempt ended."""
-        passed = {name: value for name, value in self._reply.headers.items() if _is_passed_on(name)}
+        """Relay the reply, with our own `headers` among its; returns how the attempt ended.
+
+        Raises UpstreamError where it is no reply, or breaks off.
+        """
+        passed = {name: value for name, value in self._reply.headers.items() if _is_passed_on(name, value)}
         headers = {**passed, **headers}
         if self._reply.status >= _BAD_REQUEST:
             return await self._error(headers)
-        if self._reply.is_stream:
-            return await self._stream(headers)
-        return await self._whole(headers)
+        if self._reply.status not in _SUCCESSES:
+            raise UpstreamError(f"Upstream {self._name!r} answered {self._reply.status}, which is no answer: is its url right?")
+        if not self._reply.is_stream:
+            self.whole = await self._reply.read()
+            return await self._whole(headers, self.whole)
+        if self._reassembly is not None:
+            return await self._whole({**headers, "content-type": "application/json"}, await self._gather(self._reassembly))
+        return await self._stream(headers)
+
+    @property
+    def _name(self) -> str:
+        return self._attempt.target.upstream.name
 
     async def _error(self, headers: dict[str, str]) -> Outcome:
         body = normalise_error(self._reply.status, await self._reply.read())
@@ -53,10 +86,32 @@ class Relay:
         await self._downstream.reply(self._reply.status, headers, body)
         return Outcome.UPSTREAM_ERROR if self._reply.status >= _SERVER_ERROR else Outcome.CLIENT_ERROR
 
-    async def _whole(self, headers: dict[str, str]) -> Outcome:
+    async def _gather(self, reassembly: Reassembly) -> bytes:
+        """A stream as one reply; raises UpstreamError where it breaks off or says that something went wrong."""
+        gathering = Gathering(self._passage.request.endpoint, reassembly)
+
+        def take(block: bytes) -> bool:
+            chunks = gathering.take(block)
+            if chunks:
+                self._passage.saw_token()
+                if self._attempt.metered is not None:
+                    self._attempt.metered.chunks(chunks)
+            return True
+
+        try:
+            while not await self._reply.pump(take):
+                pass
+            body = gathering.finish()
+            self._require_end(gathering.editor)
+            if gathering.editor.error is not None:
+                raise UpstreamError(f"Upstream {self._name!r} failed in the middle of the answer: {gathering.editor.error}")
+        finally:
+            self._finish(gathering.editor.best_usage)
+        self.problems = gathering.problems
+        return body
+
+    async def _whole(self, headers: dict[str, str], body: bytes) -> Outcome:
         endpoint = self._passage.request.endpoint
-        body = await self._reply.read()
-        self._passage.saw_token()
         self._finish(read_usage(endpoint, body))
         self.response_id = response_id(endpoint, body)
         if self._attempt.metered is not None:
@@ -68,16 +123,18 @@ class Relay:
         return Outcome.OK
 
     async def _stream(self, headers: dict[str, str]) -> Outcome:
-        editor = StreamEditor(self._passage.request.endpoint, strips_usage=self._strips_usage)
+        editor = self._editor
         await self._downstream.start(self._reply.status, headers)
         try:
-            while block := await self._reply.next_block():
-                await self._forward(editor.feed(block), editor)
-            await self._forward(editor.flush(), editor)
+            while not await self._reply.pump(self._take):
+                await self._catch_up()
+            self._left += editor.flush()
+            await self._catch_up()
             self._require_end(editor)
         except UpstreamError as error:
+            await self._catch_up()
             event = error_event(self._passage.request.endpoint, error.as_json())
-            await self._downstream.write(event)
+            await self._downstream.write(event if editor.is_at_boundary else b"\n\n" + event)
             self._downstream.abort()
             raise
         finally:
@@ -86,38 +143,66 @@ class Relay:
         await self._downstream.finish()
         return Outcome.UPSTREAM_ERROR if editor.error else Outcome.OK
 
-    def _require_end(self, editor: StreamEditor) -> None:
-        if not editor.has_finished:
-            name = self._attempt.target.upstream.name
-            raise UpstreamError(f"Upstream {name!r} ended its stream in the middle of the answer.")
-
-    async def _forward(self, pieces: list[bytes | UsageEvent], editor: StreamEditor) -> None:
+    def _take(self, block: bytes) -> bool:
+        """Forward a block in the turn of the loop in which it came; False where something has to be waited for."""
+        editor = self._editor
+        pieces = editor.feed(block)
         if editor.chunks:
             self._passage.saw_token()
             if self._attempt.metered is not None:
                 self._attempt.metered.chunks(editor.chunks)
-        for piece in pieces:
+        for place, piece in enumerate(pieces):
             if isinstance(piece, UsageEvent):
-                self._finish(editor.best_usage)
+                self._left = pieces[place:]
+                return False
+            self._downstream.put(piece)
+        self.is_delivered = editor.has_finished and editor.error is None
+        return not self._downstream.is_full
+
+    async def _catch_up(self) -> None:
+        """Send what had to wait: for the energy to settle, or for a slow client."""
+        left, self._left = self._left, []
+        for piece in left:
+            if isinstance(piece, UsageEvent):
+                if self._is_last(piece):
+                    self._finish(self._editor.best_usage)
                 energy = (await self._energy()).as_json() if self._attempt.metered is not None else None
                 await self._downstream.write(piece.encode(energy))
             else:
                 await self._downstream.write(piece)
+        await self._downstream.write(b"")
+        self.is_delivered = self._editor.has_finished and self._editor.error is None
+
+    def _require_end(self, editor: StreamEditor) -> None:
+        if not editor.has_finished:
+            reason = f": {editor.error}" if editor.error else "."
+            raise UpstreamError(f"Upstream {self._name!r} ended its stream in the middle of the answer{reason}")
 
     def _finish(self, usage: Usage) -> None:
         """The token counts are known, and the upstream is done; said once."""
-        if self._attempt.usage == Usage():
-            self._attempt.usage = usage
-            if self._attempt.metered is not None:
-                self._attempt.metered.finish(usage)
-                self._attempt.metered.end()
+        if self._has_finished:
+            return
+        self._has_finished = True
+        self._attempt.usage = usage
+        if self._attempt.metered is not None:
+            self._attempt.metered.finish(usage)
+            self._attempt.metered.end()
+
+    def _is_last(self, piece: UsageEvent) -> bool:
+        """Whether no more usage comes: where several answers run side by side, each may bring what was used so far."""
+        if self._passage.request.sequences == 1:
+            return True
+        try:
+            return bytes(decode_object(read_data(piece.event)).get("choices", b"")) in _NO_CHOICES
+        except UNREADABLE:
+            return False
 
     async def _energy(self) -> Energy:
         metered = self._attempt.metered
-        if metered is not None and self._passage.request.waits_for_energy:
+        if metered is not None and self._has_finished and self._passage.request.waits_for_energy:
             await metered.settled(ENERGY_WAIT_SECONDS)
         return self._passage.energy
 
 
-def _is_passed_on(name: str) -> bool:
-    return name in _PASSED_ON or name.startswith("x-ratelimit-")
+def _is_passed_on(name: str, value: str) -> bool:
+    return (name in _PASSED_ON or name.startswith("x-ratelimit-")) and value.isascii() and value.isprintable()

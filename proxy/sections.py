@@ -39,6 +39,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a smaller whole number",
     "int_type": "must be a whole number",
+    "less_than_equal": "must be at most {le}",
     "literal_error": "must be one of {expected}",
     "missing": "missing key",
     "model_type": "must be a mapping",

@@ -9,13 +9,14 @@ import heapq
 import random
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from jevons.proxy.exchange import Coefficients, Usage
+from jevons.proxy.exchange import Coefficients, Energy, Usage
 from jevons.proxy.metering.attribution import Attribution
 from jevons.proxy.metering.meter import Device, Sample
 from jevons.proxy.metering.work import Work as MeteredWork
 from jevons.proxy.simulation.physics import LLAMA_3_1_8B
+from jevons.proxy.simulation.prefix_cache import whole_blocks
 from jevons.proxy.simulation.scheduler import Scheduler, Step, Work
 
 IDLE_WATTS = 90.0
@@ -68,13 +69,15 @@ class Metered:
     left: set[int]
     end: float = 0.0
     held_tokens: int = 0
+    provisional: Energy = field(default_factory=Energy)
+    """What the reply says at its end."""
 
 
 @dataclass
 class Play:
     """A closed loop of clients; every finished request is replaced by the next of the workload until that is empty.
 
-    Engines share every GPU: with one GPU they share it, with several each is tensor parallel over all of them.
+    Every engine runs on all GPUs, and their steps take turns: two engines on one GPU share it, one on two is tensor parallel.
     """
 
     coefficients: Coefficients
@@ -89,6 +92,8 @@ class Play:
     engines: int = 1
     gpus: int = 1
     tokens_per_chunk: int = 1
+    estimate_error: float = 0.2
+    """By how much, at most and relative, the proxy's own estimates of prompt tokens are off."""
     think_seconds: float = 0.0
     """The mean pause of a client between an answer and its next request."""
 
@@ -107,7 +112,6 @@ class Play:
         self.schedulers = [Scheduler(LLAMA_3_1_8B, idle, limit) for _ in range(self.engines)]
         self.trace = Trace()
         self.metered: dict[str, Metered] = {}
-        self._power: dict[int, float] = {}
         self._live: dict[tuple[int, int], str] = {}
         self._queue: Iterator[Work | Job] = iter(self.works)
         self._next_poll = START - 5.0
@@ -117,30 +121,29 @@ class Play:
         return self
 
     def _play(self) -> None:
-        events: list[tuple[float, int, int | None]] = []
-        order = 0
-        steps: dict[int, Step] = {}
-        for i in range(self.concurrency):
-            events.append((START + i * 1e-9, order := order + 1, None))
-        while events:
-            self.now, _, engine = heapq.heappop(events)
-            self._poll_until(self.now)
-            if engine is None:
+        self.now = START
+        arrivals = [START] * self.concurrency
+        turn = 0
+        while True:
+            while arrivals and arrivals[0] <= self.now:
+                heapq.heappop(arrivals)
                 self._submit()
-            else:
-                self._power.pop(engine)
-                for _ in range(self._deliver(engine, steps.pop(engine))):
-                    pause = self.random.expovariate(1 / self.think_seconds) if self.think_seconds else 0.0
-                    if pause:
-                        heapq.heappush(events, (self.now + pause, order := order + 1, None))
-                    else:
-                        self._submit()
-            for i, scheduler in enumerate(self.schedulers):
-                if i not in steps and (step := scheduler.step()) is not None:
-                    steps[i] = step
-                    self._power[i] = step.joules / step.seconds
-                    heapq.heappush(events, (self.now + step.seconds, order := order + 1, i))
-            self.trace.set(self.now, (sum(self._power.values()) or IDLE_WATTS * self.gpus) / self.gpus)
+            order = [(turn + i) % self.engines for i in range(1, self.engines + 1)]
+            found = next(((i, step) for i in order if (step := self.schedulers[i].step()) is not None), None)
+            if found is None:
+                if not arrivals:
+                    return
+                self.now = arrivals[0]
+                self._poll_until(self.now)
+                continue
+            turn, step = found
+            self.trace.set(self.now, step.joules / step.seconds / self.gpus)
+            self.now += step.seconds
+            self.trace.set(self.now, IDLE_WATTS)
+            self._poll_until(self.now)
+            for _ in range(self._deliver(turn, step)):
+                pause = self.random.expovariate(1 / self.think_seconds) if self.think_seconds else 0.0
+                heapq.heappush(arrivals, self.now + pause)
 
     def _submit(self) -> None:
         job = next(self._queue, None)
@@ -151,11 +154,12 @@ class Play:
         name = f"r{len(self.metered)}"
         scheduler = self.schedulers[job.engine]
         is_streamed = self.random.random() < self.streamed and job.work.output_tokens > 0
-        left = {scheduler.submit(name, job.work) for _ in range(job.sequences)}
+        follower = replace(job.work, cached_tokens=max(job.work.cached_tokens, whole_blocks(job.work.prompt_tokens)))
+        left = {scheduler.submit(name, follower if i else job.work) for i in range(job.sequences)}
         work = self.attribution.begin(
             f"model-{job.engine}",
             self.now,
-            prompt_tokens=job.work.prompt_tokens * self.random.uniform(0.8, 1.2),
+            prompt_tokens=job.work.prompt_tokens * self.random.uniform(1 - self.estimate_error, 1 + self.estimate_error),
             sequences=job.sequences,
             is_streamed=is_streamed,
             decodes=job.work.output_tokens > 0,
@@ -186,6 +190,7 @@ class Play:
         work = metered.job.work
         completion = work.output_tokens * metered.job.sequences
         metered.work.finish(self.now, Usage(prompt=work.prompt_tokens, cached=work.cached_tokens, completion=completion))
+        metered.provisional = self.attribution.energy(f"model-{engine}", metered.work.account)
         self.attribution.end(f"model-{engine}", metered.work, self.now)
         metered.end = self.now
 
@@ -196,7 +201,7 @@ class Play:
             for id_ in self.attribution.devices:
                 if self.random.random() >= self.drop_samples:
                     self.attribution.sample(Sample(id_, at, joules=joules))
-            self._next_poll += POLL_SECONDS
+            self._next_poll += POLL_SECONDS * self.random.uniform(1.0, 1.04)
             self.attribution.settle(at)
 
     @property

@@ -19,8 +19,8 @@ class Quantities:
     context: float = 0.0
     """Sum over its tokens of the context each was decoded at."""
     prompt: float = 0.0
-    held_seconds: float = 0.0
-    """Time in flight with nothing else to show: pays only where nobody has anything to show."""
+    late: float = 0.0
+    """Prompt tokens that were read in bins which have settled; negative where too many were paid for there."""
 
     def add(self, other: Quantities, share: float = 1.0) -> None:
         """Add a share of other work."""
@@ -28,6 +28,7 @@ class Quantities:
         self.tokens += other.tokens * share
         self.context += other.context * share
         self.prompt += other.prompt * share
+        self.late += other.late * share
 
     def fixed_joules(self, coefficients: Coefficients) -> Joules:
         """Predicted joules of the fixed part."""
@@ -35,7 +36,11 @@ class Quantities:
 
     def prompt_joules(self, coefficients: Coefficients) -> Joules:
         """Predicted joules of the prompt part."""
-        return self.prompt * coefficients.joules_per_prompt_token
+        return (self.prompt + self.late) * coefficients.joules_per_prompt_token
+
+    def context_joules(self, coefficients: Coefficients) -> Joules:
+        """Predicted joules of the context part."""
+        return self.context * coefficients.joules_per_context_token
 
     def joules(self, coefficients: Coefficients) -> Joules:
         """Predicted joules: `F x steps + c_d x tokens + c_kv x context + c_p x prompt`."""
@@ -49,11 +54,17 @@ class Quantities:
 
 @dataclass(slots=True)
 class Charge:
-    """Joules charged so far, and what they would have been under a larger F or c_p: the spread gives the bounds."""
+    """Joules charged so far, and how they hang on what is not sure: by so much they change per relative change of it."""
 
     joules: Joules = 0.0
-    with_more_fixed: Joules = 0.0
-    with_more_prompt: Joules = 0.0
+    by_fixed: Joules = 0.0
+    """Of F."""
+    by_context: Joules = 0.0
+    """Of c_kv."""
+    by_prompt: Joules = 0.0
+    """Of c_p."""
+    beside_bypass: Joules = 0.0
+    """Of `joules`, as much as hangs on what others were found to have done in the same bins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,11 +84,21 @@ class Account:
     is_known: bool = True
     """False once a bin with its work settled without any reading of a device: then the total is unknown."""
     when_final: list[Callable[[], None]] = field(default_factory=list)
+    prompt_doubt: float = 0.0
+    """How far, relative, its prompt's expected work may be off; 0 once the server has counted it."""
+    is_seen: bool = True
+    """Whether its tokens are seen as they arrive, and not only expected."""
+    output: int | None = None
+    """The tokens of its answers, as the server counted them."""
 
     def deposit(self, begin: Seconds, end: Seconds, work: Quantities, oldest_open: int) -> None:
         """Spread work evenly over the time from `begin` to `end`."""
         for index, share in spread(begin, end, self.width):
-            self.bin(max(index, oldest_open)).add(work, share)
+            quantities = self.bin(max(index, oldest_open))
+            quantities.add(work, share)
+            if index < oldest_open and work.prompt:
+                quantities.prompt -= work.prompt * share
+                quantities.late += work.prompt * share
 
     def bin(self, index: int) -> Quantities:
         """The work in one bin, made when there is none."""
@@ -100,8 +121,7 @@ class Account:
             total.add(quantities)
         return total
 
-    def held_seconds(self, index: int, until: Seconds) -> Seconds:
-        """How long it was in flight within one bin."""
-        begin = max(self.started, index * self.width)
-        end = min(self.ended if self.ended is not None else until, (index + 1) * self.width)
-        return max(0.0, end - begin)
+    def seconds_in_flight(self, begin: Seconds, end: Seconds) -> Seconds:
+        """How long it was in flight between two times."""
+        until = end if self.ended is None else min(self.ended, end)
+        return max(0.0, until - max(self.started, begin))

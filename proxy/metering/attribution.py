@@ -11,37 +11,60 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..exchange import Coefficients, DeviceState, Energy, MeteringState
-from ..units import Seconds
+from ..observed import ServedTokens
+from ..units import Joules, Seconds
 from .account import Account
 from .bounds import energy_of
+from .bypass import BypassWatch
 from .engine import Engine
+from .ledger import DeviceLedger
 from .meter import Device, Sample
-from .settlement import DeviceLedger, settle_bin
-from .work import BufferedWork, StreamedWork, Work
+from .price_watch import PriceWatch
+from .settlement import settle_bin
+from .state_file import SavedCounter
+from .whole_work import BufferedWork, PromptWork
+from .work import StreamedWork, Work
 
 BIN_SECONDS: Final = 0.25
 HORIZON_SECONDS: Final = 8.0
 """A stream without a first token holds its bins open no longer than this."""
+_STARTING_LOAD: Final = 0.5
+"""Of its power limit, what a device is taken to draw under load until it has been seen."""
 
 
 class Attribution:
     """The engines, the devices, and the bins between them."""
 
-    def __init__(self, *, bin_seconds: Seconds = BIN_SECONDS, horizon_seconds: Seconds = HORIZON_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        bin_seconds: Seconds = BIN_SECONDS,
+        horizon_seconds: Seconds = HORIZON_SECONDS,
+        watches_prices: bool = False,
+    ) -> None:
         self.width = bin_seconds
+        self._watches_prices = watches_prices
         self.horizon_seconds = horizon_seconds
         self.devices: dict[str, DeviceLedger] = {}
         self.engines: dict[str, Engine] = {}
         self.oldest_open: int | None = None
+        self.watches: dict[tuple[str, ...], BypassWatch] = {}
+        """By the engines that stand for one model server."""
 
     def add_device(self, device: Device) -> None:
         """Know a device; it counts from its first reading on."""
-        self.devices[device.id] = DeviceLedger(device, self.width)
+        ledger = self.devices[device.id] = DeviceLedger(device, self.width)
+        if self._watches_prices:
+            ledger.price_watch = PriceWatch()
 
     def add_engine(self, name: str, coefficients: Coefficients, devices: Iterable[str]) -> None:
         """Know a model server that runs on these devices, which must be known."""
-        engine = self.engines[name] = Engine(name, coefficients, tuple(devices), self.width)
+        names = tuple(devices)
+        limits = [self.devices[device].counter.device.power_limit_watts for device in names]
+        watts = sum(_STARTING_LOAD * limit for limit in limits if limit is not None)
+        engine = Engine(name, coefficients, names, bin_seconds=self.width, starting_watts=watts)
         engine.oldest_open = self.oldest_open or 0
+        self.engines[name] = engine
 
     def begin(
         self, engine_name: str, now: Seconds, *, prompt_tokens: float, sequences: int, is_streamed: bool, decodes: bool
@@ -51,12 +74,14 @@ class Attribution:
         self._open(now)
         account = Account(self.width, now, sequences)
         for device in engine.devices:
-            self.devices[device].begin(now)
+            self.devices[device].busy.begin(now)
         work: Work
-        if is_streamed and decodes:
+        if not decodes:
+            work = PromptWork(account, engine, prompt_tokens)
+        elif is_streamed:
             work = StreamedWork(account, engine, prompt_tokens)
         else:
-            work = BufferedWork(account, engine, prompt_tokens, decodes=decodes)
+            work = BufferedWork(account, engine, prompt_tokens)
         engine.works[work] = None
         return work
 
@@ -67,13 +92,38 @@ class Attribution:
         engine = self.engines[engine_name]
         work.end(now)
         work.account.ended = now
+        engine.bypass.done.add(work.seen(now))
         for device in engine.devices:
-            self.devices[device].end(now)
+            self.devices[device].busy.end(now)
 
     def sample(self, sample: Sample) -> None:
         """Take one reading of a known device."""
         self._open(sample.at - self.devices[sample.device_id].counter.device.counter_lag_seconds)
         self.devices[sample.device_id].counter.add(sample, oldest_open=self.oldest_open or 0)
+
+    def served(self, engines: tuple[str, ...], served: ServedTokens, at: Seconds) -> bool:
+        """The model server behind these engines says what it has served; returns whether others use it too, as it seems."""
+        watch = self.watches.get(engines)
+        if watch is None:
+            watch = self.watches[engines] = BypassWatch()
+            for name in engines:
+                watch.add(self.engines[name].bypass, self.engines[name])
+        share = self.engines[engines[0]].fresh_share.value
+        watch.observe(served, at, oldest_open=self.oldest_open or 0, fresh_share=share)
+        return watch.is_suspected(at)
+
+    def book_unresolved(self, device: str, joules: Joules) -> None:
+        """Energy of a known device that is nobody's: consumed while nobody was there to read."""
+        self.devices[device].accounts["unresolved"] += joules
+
+    def settled_counters(self) -> dict[str, SavedCounter]:
+        """What each counter showed when all of it had settled, and when that was."""
+        at = (self.oldest_open or 0) * self.width
+        return {
+            name: SavedCounter(ledger.counter.raw_joules - ledger.counter.open_joules(), at)
+            for name, ledger in self.devices.items()
+            if ledger.counter.raw_joules is not None
+        }
 
     def _open(self, now: Seconds) -> None:
         """The first event or reading opens the first bin."""
@@ -98,8 +148,15 @@ class Attribution:
         return finals
 
     def _hold(self, now: Seconds) -> Seconds:
-        """Until when bins may settle: not beyond now, nor beyond the beginning of a stream that waits for its first token."""
-        hold = now
+        """Until when bins may settle: not beyond now, nor beyond the beginning of a stream that waits for its first token.
+
+        Nor beyond what is known of others, where there may be any, or where nobody waits for his energy anyway.
+        """
+        for watch in self.watches.values():
+            watch.mark(now)
+        is_quiet = not any(engine.works for engine in self.engines.values())
+        hold = min((watch.holds_at(now, is_quiet=is_quiet) for watch in self.watches.values()), default=now)
+        hold = min(hold, now)
         for engine in self.engines.values():
             while engine.waiting:
                 account, started = next(iter(engine.waiting.items()))
@@ -121,6 +178,7 @@ class Attribution:
             devices=tuple(self._device_state(ledger) for ledger in self.devices.values()),
             settle_lag_seconds=max(0.0, now - settled_until),
             coefficients={name: engine.coefficients for name, engine in self.engines.items()},
+            bypass={name: engine.bypass.state for name, engine in self.engines.items()},
         )
 
     @staticmethod
@@ -136,4 +194,5 @@ class Attribution:
             settled_joules=sum(ledger.accounts.values()),
             accounts=dict(ledger.accounts),
             counter_power_ratio=counter.cross_check.ratio,
+            is_bypass_suspected=ledger.price_watch is not None and ledger.price_watch.is_suspicious,
         )

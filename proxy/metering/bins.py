@@ -6,6 +6,7 @@ in one is paid by the work that was done in it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,11 +16,11 @@ from ..units import Seconds
 def spread(begin: Seconds, end: Seconds, width: Seconds) -> Iterator[tuple[int, float]]:
     """Yield (bin, share) for the time from `begin` to `end`; the shares sum to 1.
 
-    An instant (`end <= begin`) falls into the one bin it lies in.
+    An instant (`end <= begin`) falls into the one bin that `end` lies in.
     """
     first, last = int(begin // width), int(end // width)
     if last <= first:
-        yield (first if end >= begin else last), 1.0
+        yield last, 1.0
         return
     span = end - begin
     left = 1.0
@@ -32,12 +33,13 @@ def spread(begin: Seconds, end: Seconds, width: Seconds) -> Iterator[tuple[int, 
 
 @dataclass(slots=True)
 class BinnedIntegral:
-    """The integral over each bin of a value that changes now and then: a device being busy, the share of a step."""
+    """The integral over each bin of a value that changes now and then, such as the share of a step."""
 
     width: Seconds
     value: float
     since: Seconds | None = None
     """Booked up to here; None before the first change."""
+    began: Seconds = 0.0
     bins: dict[int, float] = field(default_factory=dict)
 
     def change(self, at: Seconds, value: float) -> None:
@@ -48,7 +50,7 @@ class BinnedIntegral:
     def advance(self, to: Seconds) -> None:
         """Book the current value up to `to`."""
         if self.since is None:
-            self.since = to
+            self.since = self.began = to
         elif to > self.since:
             amount = self.value * (to - self.since)
             for index, share in spread(self.since, to, self.width):
@@ -63,11 +65,50 @@ class BinnedIntegral:
     def mean(self, begin: Seconds, end: Seconds) -> float:
         """The mean from `begin` to `end`, each bin that is not forgotten counting as even; else the current value."""
         self.advance(end)
-        since = self.since or end
+        since = end if self.since is None else self.since
         total = covered = 0.0
         for index, share in spread(begin, end, self.width):
-            booked = min(self.width, since - index * self.width)
+            booked = min(since, (index + 1) * self.width) - max(self.began, index * self.width)
             if index in self.bins and booked > 0:
                 total += share * self.bins[index] / booked
                 covered += share
         return total / covered if covered else self.value
+
+
+class BusyTime:
+    """When somebody was in flight: stretches of time, in order."""
+
+    def __init__(self) -> None:
+        self._in_flight = 0
+        self._began: Seconds = 0.0
+        self._stretches: deque[tuple[Seconds, Seconds]] = deque()
+        """Those that are over."""
+
+    def begin(self, now: Seconds) -> None:
+        """One more is in flight."""
+        self._in_flight += 1
+        if self._in_flight > 1:
+            return
+        self._began = now
+        if self._stretches and self._stretches[-1][1] >= now:
+            self._began = self._stretches.pop()[0]
+
+    def end(self, now: Seconds) -> None:
+        """One less."""
+        self._in_flight -= 1
+        if self._in_flight == 0 and now > self._began:
+            self._stretches.append((self._began, now))
+
+    def seconds(self, begin: Seconds, end: Seconds) -> Seconds:
+        """How much of the time from `begin` to `end` was busy; whoever is in flight now is taken to be so until `end`."""
+        busy = max(0.0, end - max(begin, self._began)) if self._in_flight else 0.0
+        for since, until in reversed(self._stretches):
+            if until <= begin:
+                break
+            busy += max(0.0, min(until, end) - max(since, begin))
+        return min(busy, max(0.0, end - begin))
+
+    def forget(self, before: Seconds) -> None:
+        """Nobody will ask for the time before."""
+        while self._stretches and self._stretches[0][1] <= before:
+            self._stretches.popleft()

@@ -26,6 +26,9 @@ _CHAT_TASKS: Final = frozenset({"chat", "lm-arena-chat"})
 _PROMPT_TOKENS: Final = 100.0
 """About the mean prompt of the benchmark's chat task."""
 _HALF_PEAK: Final = 0.5
+_EXPERTS: Final = r"(\d+)x(\d+(?:\.\d+)?)b(?![a-z])"
+_EXPERTS_PER_TOKEN: Final = 2
+"""As in the Mixtral family, whose names count experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +59,25 @@ class Fit:
 
 def billions_of(model: str) -> float | None:
     """The parameters in a model's name, in billions: `Llama-3.1-8B` is 8, `Mixtral-8x7B` 56, `llama3.2:3b` 3; else None."""
-    experts = re.search(r"(\d+)x(\d+(?:\.\d+)?)b(?![a-z])", model, re.IGNORECASE)
+    experts = re.search(_EXPERTS, model, re.IGNORECASE)
     if experts:
         return int(experts[1]) * float(experts[2])
     sizes = re.findall(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z])", model, re.IGNORECASE)
     return float(sizes[0]) if sizes else None
 
 
+def active_billions_of(model: str) -> float | None:
+    """The parameters that a token passes through: 3 of `Qwen3-30B-A3B`, two experts of `Mixtral-8x7B`, else all of them."""
+    active = re.search(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z])", model, re.IGNORECASE)
+    if active:
+        return float(active[1])
+    experts = re.search(_EXPERTS, model, re.IGNORECASE)
+    return _EXPERTS_PER_TOKEN * float(experts[2]) if experts else billions_of(model)
+
+
 def prior(model: str, gpu: str | None) -> Coefficients:
     """Start values for a model on a GPU, by their names; the nearest in size where the model is not in the table."""
-    card = next((card for card in CARDS if gpu and card.mark in gpu), CARDS[0])
+    card = next((card for card in CARDS if gpu and re.search(rf"{card.mark}(?!\d)", gpu)), CARDS[0])
     rows = [row for row in _load_fits() if card.mark in row.gpu]
     billions = billions_of(model) or DEFAULT_BILLIONS
     name = model.rsplit("/", 1)[-1].lower()
@@ -77,7 +89,7 @@ def prior(model: str, gpu: str | None) -> Coefficients:
         fixed_joules_per_step=row.joules_per_step,
         joules_per_token=max(row.joules_per_token / 2, row.joules_per_token - context * mean_context),
         joules_per_context_token=context,
-        joules_per_prompt_token=2e9 * billions * card.watts / (_HALF_PEAK * card.flops),
+        joules_per_prompt_token=2e9 * (active_billions_of(model) or billions) * card.watts / (_HALF_PEAK * card.flops),
     )
 
 

@@ -5,64 +5,118 @@ Everything here is learned from traffic that passed by; nothing is asked of the 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..exchange import Coefficients
-from ..units import Joules, Seconds
+from ..units import Joules, Seconds, Watts
 from .account import Account
 from .bins import BinnedIntegral
+from .bypass import BypassWork, Seen
+from .fitting import TABLE_DOUBT, Fit
 
 if TYPE_CHECKING:
     from .work import Work
 
-_LEARNING_RATE: Final = 0.1
-_FEWEST_CHUNKS: Final = 8
-"""A handful of chunks says more about a stream's ends than about its middle."""
+_FORGETTING: Final = 0.1
+"""The share of all that was seen that every further observation replaces."""
 _STARTING_TOKENS_PER_SECOND: Final = 30.0
 """Of one sequence, until the first is seen. It only shapes a buffered reply in time; the total is corrected at its end."""
+_STARTING_PROMPT_ERROR: Final = 0.04
+_WORST_PROMPT_ERROR: Final = 1.0
+_SAME_STEP_SECONDS: Final = 0.002
+"""Replies that come so close together were done by one step."""
 
 
 @dataclass(slots=True)
 class Learned:
-    """A running average that forgets; the first thing seen replaces the starting value."""
+    """A ratio of two sums that forgets: what weighs more counts more, and the latest most."""
 
-    value: float
-    seen: int = 0
+    start: float
+    """What it is taken to be until something has been seen."""
+    amount: float = 0.0
+    per: float = 0.0
 
-    def see(self, value: float) -> None:
-        """Take one more observation."""
-        self.seen += 1
-        self.value += max(_LEARNING_RATE, 1 / self.seen) * (value - self.value)
+    def see(self, amount: float, per: float = 1.0) -> None:
+        """Take one more observation: so much of the one for so much of the other."""
+        self.amount += amount - _FORGETTING * self.amount
+        self.per += per - _FORGETTING * self.per
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything has been seen."""
+        return self.per > 0.0
+
+    @property
+    def value(self) -> float:
+        """The ratio."""
+        return self.amount / self.per if self.per > 0.0 else self.start
 
 
 class Engine:
-    """One upstream as the attribution sees it."""
+    """One upstream as the attribution sees it.
 
-    def __init__(self, name: str, coefficients: Coefficients, devices: tuple[str, ...], bin_seconds: Seconds) -> None:
+    Args:
+        name: The upstream's.
+        coefficients: Its energy model.
+        devices: The ids of the devices it runs on.
+        bin_seconds: The width of a bin.
+        starting_watts: The power to reckon with until some has been seen; None is unknown.
+        doubt: How far off, relative, the ratios of the energy model's terms may be.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        coefficients: Coefficients,
+        devices: tuple[str, ...],
+        *,
+        bin_seconds: Seconds,
+        starting_watts: Watts | None = None,
+        doubt: float = TABLE_DOUBT,
+    ) -> None:
         self.name = name
         self.coefficients = coefficients
+        self.fit = Fit(coefficients, doubt=doubt)
         self.devices = devices
         self.works: dict[Work, None] = {}
         """In flight, or with unsettled bins; in order of their beginning."""
-        self.waiting: OrderedDict[Account, Seconds] = OrderedDict()
+        self.waiting: dict[Account, Seconds] = {}
         """Streamed and without a first token: they hold their bins open, the oldest first."""
         self.oldest_open = 0
         """The first bin that has not settled."""
+        self.bypass = BypassWork(bin_seconds)
+        """What others do on it."""
+        self.is_estimated = False
+        """Nothing can be read: what its work is predicted to cost is all there is to say."""
         self.decoding = 0
         """Sequences in the decode batch."""
+        self.reading = 0
+        """Attempts in flight that only read a prompt."""
         self.step_share = 1.0
         """1/N: what one sequence bears of a step's fixed part."""
         self.step_shares = BinnedIntegral(bin_seconds, 1.0)
-        self.price: float | None = None
-        """Measured over predicted joules of the last bin with work."""
-        self.busy_watts = Learned(0.0)
+        self.read_shares = BinnedIntegral(bin_seconds, 1.0)
+        """The same for attempts that only read a prompt, which are taken to be in one step."""
+        self.price = Learned(1.0)
+        """Measured over predicted joules of work that has settled."""
+        self.busy_watts = Learned(starting_watts or 0.0)
         self.tokens_per_chunk = Learned(1.0)
         self.tokens_per_estimate = Learned(1.0)
         """Prompt tokens as counted by the server, over our estimate from the text."""
+        self.prompt_error = Learned(_STARTING_PROMPT_ERROR)
+        """The mean square of the relative error of what a prompt's work was expected to be, and of its length alone."""
+        self.length_error = Learned(_STARTING_PROMPT_ERROR)
+        self.fresh_share = Learned(1.0)
+        """Of a prompt's tokens, those that were not in the server's cache."""
         self.tokens_per_second = Learned(_STARTING_TOKENS_PER_SECOND)
         """Of one sequence."""
+        self._read: tuple[Seconds, Seconds] = (0.0, 0.0)
+        """When prompts without an answer were last done, and when those before them."""
+
+    def seen(self, now: Seconds) -> list[Seen]:
+        """The tokens of its attempts in flight."""
+        return [work.seen(now) for work in self.works if work.account.ended is None]
 
     def enter(self, sequences: int, now: Seconds) -> None:
         """Sequences join the decode batch."""
@@ -77,18 +131,47 @@ class Engine:
         self.step_share = 1.0 / max(1, decoding)
         self.step_shares.change(now, self.step_share)
 
+    def read(self, attempts: int, now: Seconds) -> None:
+        """So many attempts more, or less, are in flight that only read a prompt."""
+        self.reading += attempts
+        self.read_shares.change(now, 1.0 / max(1, self.reading))
+
+    def forget(self, index: int) -> None:
+        """That bin has settled."""
+        self.step_shares.take(index)
+        self.read_shares.take(index)
+
+    def read_prompt(self, now: Seconds) -> Seconds:
+        """A prompt without an answer is done; returns when the step before the one that did it had ended."""
+        last, before = self._read
+        if now - last > _SAME_STEP_SECONDS:
+            last, before = now, last
+        self._read = (last, before)
+        return before
+
     def seconds_of(self, joules: Joules) -> Seconds | None:
-        """How long the engine takes over predicted joules of work, from the power it was last seen to draw."""
-        if self.price is None or self.busy_watts.value <= 0:
+        """How long the engine takes over predicted joules of work, at the power it was seen to draw."""
+        if self.busy_watts.value <= 0:
             return None
-        return joules * self.price / self.busy_watts.value
+        return joules * self.price.value / self.busy_watts.value
 
     def saw_chunks(self, tokens: float, chunks: float) -> None:
         """Learn how many tokens a chunk carries, from a finished stream."""
-        if chunks >= _FEWEST_CHUNKS:
-            self.tokens_per_chunk.see(tokens / chunks)
+        self.tokens_per_chunk.see(tokens, chunks)
 
-    def saw_prompt(self, tokens: float, estimate: float) -> None:
-        """Learn how our estimate of prompt tokens relates to the server's count."""
-        if tokens > 0 and estimate > 0:
-            self.tokens_per_estimate.see(tokens / estimate)
+    @property
+    def length_doubt_share(self) -> float:
+        """Of the variance of uncounted prompt work, what comes of guessing lengths: the rest is expected, and not noise."""
+        return min(1.0, self.length_error.value / self.prompt_error.value) if self.prompt_error.value > 0.0 else 0.0
+
+    def saw_prompt_error(self, error: float, length_error: float) -> None:
+        """Learn how far, relative, the expected work of prompts is off, and their length, from one that was counted."""
+        self.prompt_error.see(min(_WORST_PROMPT_ERROR, error**2))
+        self.length_error.see(min(_WORST_PROMPT_ERROR, length_error**2))
+
+    def saw_prompt(self, tokens: float, cached: float | None, estimate: float) -> None:
+        """Learn how our estimate of prompt tokens relates to the server's count, and how many of them it has cached."""
+        if estimate >= 1.0:
+            self.tokens_per_estimate.see(tokens, estimate)
+        if cached is not None:
+            self.fresh_share.see(max(0.0, tokens - cached), tokens)

@@ -19,12 +19,18 @@ class Device:
     id: str
     name: str
     scope: str = "gpu"
-    """What the counter covers: `gpu`, `gpu+cpu` or `module`."""
+    """What the counter covers: `gpu`, `cpu` (a host's packages and memory), or `module` (both in one counter)."""
     power_limit_watts: Watts | None = None
     counter_lag_seconds: Seconds = 0.0
     """How far the counter trails the power it integrates, where known."""
     configured_as: str | None = None
     """What the configuration calls it, where that is not its id."""
+    aliases: tuple[str, ...] = ()
+    """Other names by which a configuration may mean it: the slices of a split board."""
+    update_seconds: Seconds | None = None
+    """How long its counter stands still between two moves, where that is known and long: no gap before this has passed."""
+    quality: frozenset[str] = frozenset()
+    """Flags that every figure of this device must carry: `coarse`, `shared_device`."""
 
     @property
     def is_simulated(self) -> bool:
@@ -57,7 +63,7 @@ class EnergyMeter(Protocol):
         ...
 
     def read(self) -> list[Sample]:
-        """One sample per device, failures included."""
+        """One sample per device, failures included; none where it is too early to ask again."""
         ...
 
     def close(self) -> None:

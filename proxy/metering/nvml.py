@@ -3,7 +3,9 @@
 One `nvmlDeviceGetFieldValues` per device and read gives energy, power and the driver's own timestamp. What a device lacks
 is None (no energy counter before Volta: its power is integrated), what fails is a sample with a problem, and a device that
 failed is sought again by its UUID, since a handle may not outlive the failure. NVML measures whole boards: a board split by
-MIG is one device here, and says so in its name.
+MIG is one device here, says so in its name, and may be asked for by the UUID of any of its slices; their shares are not known,
+and nothing is summed. On a superchip (Grace Hopper) where power is to be had of the module only, the counter is the module's
+too (as found in ml-energy/zeus, pull request 172), and the device's scope says so.
 
 Fields and their units: https://docs.nvidia.com/deploy/nvml-api/group__nvmlFieldValueEnums.html
 """
@@ -16,25 +18,32 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..errors import MeterError
+from ..errors import MeterError, NothingToRead
 from ..units import Joules, Seconds, Watts
 from .meter import Device, Sample
+from .visible import Board, find_board
 
 _ENERGY: Final = 83
 """NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, mJ since the driver was loaded."""
 _POWER_INSTANT: Final = 186
 _POWER_AVERAGE: Final = 185
 """NVML_FI_DEV_POWER_INSTANT and _AVERAGE (over 1 s on most devices), mW."""
+_SCOPE_GPU: Final = 0
+_SCOPE_MODULE: Final = 1
+"""NVML_POWER_SCOPE_*: what a power field covers."""
 _VALUE_MEMBERS: Final = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
 """By nvmlValueType_t: drivers differ in the type they give a field."""
 
 _INVALID_ARGUMENT: Final = 2
 _NOT_SUPPORTED: Final = 3
 _FUNCTION_NOT_FOUND: Final = 13
+_LACKING: Final = frozenset({_INVALID_ARGUMENT, _NOT_SUPPORTED, _FUNCTION_NOT_FOUND})
+"""A device, or its driver, does not have what is asked."""
+_NO_LIBRARY: Final = 12
 _INIT_REASONS: Final = {
     4: "no permission to use the NVIDIA driver",
     9: "the NVIDIA driver is not loaded",
-    12: "no NVIDIA driver library (libnvidia-ml.so.1) here; a container gets it with the driver capability `utility`",
+    _NO_LIBRARY: "no NVIDIA driver library (libnvidia-ml.so.1) here; a container gets it with the driver capability `utility`",
     18: "the NVIDIA driver and its library differ in version (an update without a reboot?)",
 }
 _LONGEST_STALE_NS: Final = 1_000_000_000
@@ -48,6 +57,7 @@ class _Gpu:
 
     device: Device
     handle: Any = None
+    power_scope: int = _SCOPE_GPU
     has_fields: bool = True
     power_field: int = _POWER_INSTANT
     problem: str = ""
@@ -61,7 +71,7 @@ class _Gpu:
 
 
 class NvmlMeter:
-    """The NVIDIA boards of this host, all of them or those with the given UUIDs.
+    """The NVIDIA boards of this host, all of them or those with the given UUIDs, which may be those of slices.
 
     A failed device is sought again every `retry_seconds`; once every device has been failing for `restart_seconds`, the
     library itself is started anew. The clocks are parameters for tests.
@@ -87,6 +97,7 @@ class NvmlMeter:
         self._wall_ns = wall_ns
         self._nvml: Any = None
         self._gpus: list[_Gpu] = []
+        self._boards: list[Board] = []
         self._outage: str | None = None
         """Why the library could not be started anew."""
         self._restart_at_ns = _NEVER_NS
@@ -96,7 +107,7 @@ class NvmlMeter:
         self._nvml = _load_bindings()
         reason = self._start()
         if reason is not None:
-            raise MeterError(reason)
+            raise NothingToRead(reason) if reason == _INIT_REASONS[_NO_LIBRARY] else MeterError(reason)
         try:
             self._gpus = self._find_gpus()
         except MeterError:
@@ -122,16 +133,39 @@ class NvmlMeter:
             self._restart_at_ns = self._monotonic_ns() + self._restart_ns
         return samples
 
+    def boards(self) -> list[Board]:
+        """Every board that the driver counts, in its order, metered or not; one that cannot be read keeps its place."""
+        return list(self._boards)
+
     def processes(self) -> dict[str, frozenset[int]]:
         """The host's PIDs that compute on each board, by UUID; a board that cannot say is left out."""
         found = {}
         for gpu in self._gpus:
             with contextlib.suppress(self._nvml.NVMLError):
                 handle = gpu.handle or self._nvml.nvmlDeviceGetHandleByUUID(gpu.device.id)
-                found[gpu.device.id] = frozenset(
-                    process.pid for process in self._nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
-                )
+                found[gpu.device.id] = self._pids(handle)
         return found
+
+    def _pids(self, handle: Any) -> frozenset[int]:
+        """Those on the board and on its slices, for a split board may list the latter only."""
+        slices = self._slices(handle)
+        pids: set[int] = set()
+        for part in [*slices, handle]:
+            try:
+                pids |= {process.pid for process in self._nvml.nvmlDeviceGetComputeRunningProcesses_v3(part)}
+            except self._nvml.NVMLError:
+                if not slices:
+                    raise
+        return frozenset(pids)
+
+    def _slices(self, handle: Any) -> list[Any]:
+        """The handles of a board's MIG devices, as far as they can be listed."""
+        slices = []
+        with contextlib.suppress(self._nvml.NVMLError):
+            for index in range(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+                with contextlib.suppress(self._nvml.NVMLError_NotFound):  # there is room for more than there are
+                    slices.append(self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+        return slices
 
     def _start(self) -> str | None:
         try:
@@ -150,40 +184,72 @@ class NvmlMeter:
             gpu.retry_at_ns = 0
 
     def _find_gpus(self) -> list[_Gpu]:
-        gpus = []
+        handles = self._list_boards()
+        names: dict[str, set[str]] = {uuid: set() for uuid in handles} if self._uuids is None else {}
+        for name in sorted(self._uuids or ()):
+            found = find_board(name, self._boards)
+            if found is None:
+                self.problems.append(f"{name}: not found")
+            else:
+                names.setdefault(found[0].uuid, set()).add(name)
+        wanted = [board for board in self._boards if board.uuid in names and board.uuid in handles]
+        if not wanted:
+            raise MeterError("; ".join(["the NVIDIA driver has no usable device", *self.problems]))
+        return [self._hold(board, handles[board.uuid], names[board.uuid]) for board in wanted]
+
+    def _list_boards(self) -> dict[str, Any]:
+        """Learn what boards there are; returns the handles of those that can be read, by UUID."""
+        handles: dict[str, Any] = {}
+        self._boards, self.problems = [], []
         try:
             count = self._nvml.nvmlDeviceGetCount()
         except self._nvml.NVMLError as error:
             raise MeterError(f"the NVIDIA driver does not list its devices: {error}") from error
-        self.problems = []
         for index in range(count):
             try:  # a lost board leaves a hole in the numbering, not its end
                 handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-                gpu = _Gpu(self._describe(handle), handle)
+                board = self._describe(handle)
+                handles[board.uuid] = handle
             except self._nvml.NVMLError as error:
                 self.problems.append(f"NVIDIA GPU {index}: {error}")
-                continue
-            if self._uuids is None or gpu.device.id in self._uuids:
-                gpus.append(gpu)
-        found = {gpu.device.id for gpu in gpus}
-        self.problems += [f"{uuid}: not found" for uuid in self._uuids or () if uuid not in found]
-        if not gpus:
-            raise MeterError("; ".join(["the NVIDIA driver has no usable device", *self.problems]))
-        return gpus
+                board = Board(f"NVIDIA GPU {index}", f"unreadable ({error})")
+            self._boards.append(board)
+        return handles
 
-    def _describe(self, handle: Any) -> Device:
+    def _describe(self, handle: Any) -> Board:
         nvml = self._nvml
-        name = _text(nvml.nvmlDeviceGetName(handle))
+        uuid, name = _text(nvml.nvmlDeviceGetUUID(handle)), _text(nvml.nvmlDeviceGetName(handle))
         try:
             is_split = nvml.nvmlDeviceGetMigMode(handle)[0] != 0
         except nvml.NVMLError:
             is_split = False
+        slices = tuple(_text(nvml.nvmlDeviceGetUUID(part)) for part in self._slices(handle)) if is_split else ()
+        return Board(uuid, name, slices, is_split)
+
+    def _hold(self, board: Board, handle: Any, names: Collection[str]) -> _Gpu:
+        scope = self._find_power_scope(handle)
         try:
-            limit = nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3
-        except nvml.NVMLError:
+            limit = None if scope == _SCOPE_MODULE else self._nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3
+        except self._nvml.NVMLError:
             limit = None
-        uuid = _text(nvml.nvmlDeviceGetUUID(handle))
-        return Device(uuid, f"MIG board: {name}" if is_split else name, power_limit_watts=limit)
+        device = Device(
+            board.uuid,
+            f"MIG board: {board.name}" if board.is_split else board.name,
+            scope="module" if scope == _SCOPE_MODULE else "gpu",
+            power_limit_watts=limit,
+            aliases=tuple(sorted({*board.slices, *names} - {board.uuid})),
+            quality=frozenset({"shared_device"} if board.is_split else ()),
+        )
+        return _Gpu(device, handle, scope)
+
+    def _find_power_scope(self, handle: Any) -> int:
+        """The module's where the GPU's own power is not to be had and the module's is; else the GPU's."""
+        asked = [(field, scope) for scope in (_SCOPE_GPU, _SCOPE_MODULE) for field in (_POWER_INSTANT, _POWER_AVERAGE)]
+        try:
+            results = [field.nvmlReturn for field in self._nvml.nvmlDeviceGetFieldValues(handle, asked)]
+        except self._nvml.NVMLError:
+            return _SCOPE_GPU
+        return _SCOPE_MODULE if _LACKING.issuperset(results[:2]) and 0 in results[2:] else _SCOPE_GPU
 
     def _read(self, gpu: _Gpu) -> Sample:
         now_ns = self._monotonic_ns()
@@ -214,7 +280,7 @@ class NvmlMeter:
             if watts is None and gpu.power_field == _POWER_INSTANT:
                 gpu.power_field = _POWER_AVERAGE
                 return self._sample(gpu)
-            if watts is None:
+            if watts is None and gpu.power_scope == _SCOPE_GPU:
                 watts = self._ask(self._nvml.nvmlDeviceGetPowerUsage, gpu)
             stamp_us = fields[1 if joules is None else 0].timestamp
             at = convert_timestamp(stamp_us, before_ns=before_ns, after_ns=after_ns, wall_ns=wall_ns)
@@ -227,7 +293,7 @@ class NvmlMeter:
         if not gpu.has_fields:
             return None
         try:
-            return self._nvml.nvmlDeviceGetFieldValues(gpu.handle, [_ENERGY, gpu.power_field])
+            return self._nvml.nvmlDeviceGetFieldValues(gpu.handle, [_ENERGY, (gpu.power_field, gpu.power_scope)])
         except self._nvml.NVMLError as error:
             if error.value not in {_NOT_SUPPORTED, _FUNCTION_NOT_FOUND}:
                 raise
@@ -236,7 +302,7 @@ class NvmlMeter:
 
     def _value(self, field: Any) -> Joules | Watts | None:
         """A field in joules or watts, for both come in thousandths; None where the device or driver lacks it."""
-        if field.nvmlReturn in {_INVALID_ARGUMENT, _NOT_SUPPORTED, _FUNCTION_NOT_FOUND}:
+        if field.nvmlReturn in _LACKING:
             return None
         if field.nvmlReturn != 0:
             raise self._nvml.NVMLError(field.nvmlReturn)

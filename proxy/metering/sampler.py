@@ -22,17 +22,35 @@ OPEN_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Sampler:
-    """One meter, polled from its own thread; `receive` is called in the loop with each round of samples."""
+    """One meter, polled from its own thread; `receive` is called in the loop with each round of samples.
+
+    Args:
+        meter: What to read.
+        receive: Takes one sample per device.
+        clock: The one that `silence` is asked by.
+        poll_seconds: The pause between two readings.
+        open_timeout_seconds: How long a driver may take to open.
+    """
 
     def __init__(
-        self, meter: EnergyMeter, receive: Callable[[list[Sample]], None], *, poll_seconds: Seconds = POLL_SECONDS
+        self,
+        meter: EnergyMeter,
+        receive: Callable[[list[Sample]], None],
+        *,
+        clock: Callable[[], Seconds] = time.monotonic,
+        poll_seconds: Seconds = POLL_SECONDS,
+        open_timeout_seconds: Seconds = OPEN_TIMEOUT_SECONDS,
     ) -> None:
         self.meter = meter
         self.devices: list[Device] = []
+        """Empty until the meter is open."""
         self._receive = receive
+        self._clock = clock
         self._poll_seconds = poll_seconds
+        self._open_timeout_seconds = open_timeout_seconds
         self._stop = threading.Event()
-        self._last_heard = time.monotonic()
+        self._last_heard: Seconds = 0.0
+        self._bug: BaseException | None = None
 
     async def open(self) -> None:
         """Start the thread and wait for the list of devices; raises MeterError with the driver's reason, or if it hangs."""
@@ -41,19 +59,24 @@ class Sampler:
         thread = threading.Thread(target=self._run, args=(loop, opened), name=f"meter-{self.meter.name}", daemon=True)
         thread.start()
         try:
-            async with asyncio.timeout(OPEN_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._open_timeout_seconds):
                 self.devices = await opened
         except TimeoutError:
-            self._stop.set()
-            raise MeterError(f"{self.meter.name}: the driver did not answer in {OPEN_TIMEOUT_SECONDS:.0f} s") from None
-        self._last_heard = time.monotonic()
+            reason = f"{self.meter.name}: the driver did not answer in {self._open_timeout_seconds:g} s"
+            raise MeterError(reason) from None
+        finally:
+            if not self.devices:
+                self.close()
+        self._last_heard = self._clock()
 
     def close(self) -> None:
         """Ask the thread to stop; it is not waited for, since its driver may hang."""
         self._stop.set()
 
     def silence(self, now: Seconds) -> list[Sample]:
-        """A failed sample per device when the reader has said nothing for too long."""
+        """A failed sample per device when the reader has said nothing for too long; a bug that ended the reader is raised."""
+        if self._bug is not None:
+            raise self._bug
         silent = now - self._last_heard
         if silent <= SILENT_SECONDS:
             return []
@@ -65,18 +88,27 @@ class Sampler:
         except MeterError as error:
             _post(loop, _fail, opened, error)
             return
+        except BaseException as error:
+            _post(loop, _fail, opened, error)
+            raise
         _post(loop, _resolve, opened, devices)
         try:
             while not self._stop.wait(self._poll_seconds):
                 if not _post(loop, self._deliver, self.meter.read()):
                     return
+        except BaseException as error:
+            _post(loop, self._note_bug, error)
+            raise
         finally:
             self.meter.close()
 
     def _deliver(self, samples: list[Sample]) -> None:
-        self._last_heard = time.monotonic()
-        if not self._stop.is_set():
+        self._last_heard = self._clock()
+        if self.devices and not self._stop.is_set():
             self._receive(samples)
+
+    def _note_bug(self, error: BaseException) -> None:
+        self._bug = error
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> bool:
@@ -93,6 +125,6 @@ def _resolve(opened: asyncio.Future[list[Device]], devices: list[Device]) -> Non
         opened.set_result(devices)
 
 
-def _fail(opened: asyncio.Future[list[Device]], error: MeterError) -> None:
+def _fail(opened: asyncio.Future[list[Device]], error: BaseException) -> None:
     if not opened.done():
         opened.set_exception(error)

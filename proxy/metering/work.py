@@ -1,18 +1,27 @@
 """From what passes by to work: the events of one attempt become quantities in its account's bins.
 
-`StreamedWork` sees tokens arrive and books them as they do. `BufferedWork` sees nothing until its reply is complete: it
-accrues what the server's rates lead to expect and is put right at its end. Every event is O(1): a chunk within the current
-bin only counts up, and the counts move into the account when the bin changes. All times are on the monotonic clock, in order.
+A stream's tokens are booked as they arrive. Every event is O(1): a chunk within the current bin only counts up, and the counts
+move into the account when the bin changes. The step that ends a prompt gives the first token of a sequence, so that decoding
+begins with the second. All times are on the monotonic clock, in order; what comes after the end of an attempt is ignored.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from typing import Final, Protocol
 
 from ..exchange import Usage
 from ..units import Seconds
 from .account import Account, Quantities
+from .booking import PromptTokens, book_missing_prompt, book_reply
+from .bypass import Seen
 from .engine import Engine
+
+_NOTED_ERROR: Final = 0.02
+"""By how much, relative, the tokens taken from chunks may be off before it is said."""
+_FEWEST_CHUNKS_FOR_A_RATE: Final = 4
+_OUTPUT_DOUBT: Final = 0.1
+"""How far, relative, the tokens taken from chunks may be off while the server has not counted them."""
 
 
 class Work(Protocol):
@@ -36,38 +45,9 @@ class Work(Protocol):
         """Bins that end at `until` or before are about to settle: bring all work done by then into the account."""
         ...
 
-
-class _Correction:
-    """Brings what an account was assumed to have done to what the server counted, in bins that are still open."""
-
-    def __init__(self, account: Account, engine: Engine) -> None:
-        self._account = account
-        self._engine = engine
-
-    def prompt(self, actual: float, span: tuple[Seconds, Seconds]) -> None:
-        """Let the prompt tokens sum to `actual`, the difference spread over `span`."""
-        account = self._account
-        missing = actual - account.settled.prompt - account.open_work().prompt
-        if missing > 0:
-            account.deposit(*span, Quantities(prompt=missing), self._engine.oldest_open)
-            return
-        for quantities in account.bins.values():
-            removed = min(quantities.prompt, -missing)
-            quantities.prompt -= removed
-            missing += removed
-
-    def tokens(self, actual: float, now: Seconds) -> None:
-        """Let the decoded tokens sum to `actual`: open bins are scaled, or where there are none the last one pays."""
-        account = self._account
-        open_work = account.open_work()
-        wanted = max(0.0, actual - account.settled.tokens)
-        if open_work.tokens > 0:
-            scale = wanted / open_work.tokens
-            for quantities in account.bins.values():
-                quantities.tokens *= scale
-                quantities.context *= scale
-        elif wanted > 0:
-            account.deposit(now, now, Quantities(tokens=wanted), self._engine.oldest_open)
+    def seen(self, now: Seconds) -> Seen:
+        """Its tokens, as far as it has got."""
+        ...
 
 
 class StreamedWork:
@@ -76,16 +56,22 @@ class StreamedWork:
     def __init__(self, account: Account, engine: Engine, prompt_estimate: float) -> None:
         self.account = account
         self._engine = engine
-        self._estimate = prompt_estimate
-        self._prompt = prompt_estimate * engine.tokens_per_estimate.value
+        self._prompt = PromptTokens(prompt_estimate, engine)
         self._prompt_span: tuple[Seconds, Seconds] | None = None
+        """When the prompt was read; None until it is booked."""
+        self._read_share = 1.0
+        """Of the prompt that was expected, as much as can have been read in the time."""
         self._edge: Seconds = 0.0
-        """The end of the current bin; 0 until the first token."""
+        """The end of the current bin; 0 until the first token, its time until the second, infinite after the end."""
+        self._entered: Seconds = 0.0
         self._last: Seconds = account.started
         self._chunks = 0
         self._steps = 0.0
+        self._due_steps = 0
+        """Of the first tokens."""
         self._seen_chunks = 0
-        self._decoded = 0.0
+        self._seen_tokens = 0.0
+        account.prompt_doubt = self._prompt.doubt
         engine.waiting[account] = account.started
 
     def chunks(self, now: Seconds, count: int) -> None:
@@ -100,26 +86,38 @@ class StreamedWork:
     def _cross(self, now: Seconds, count: int) -> None:
         """Enter another bin. Chunks that arrive across the edge were decoded on both sides of it."""
         if self._edge == 0.0:
-            self._first(now)
+            self._first(now, count)
+            return
+        self._learn_rate()
         self._flush()
-        self._deposit(self._last, now, count, count * self._engine.step_share)
+        self._deposit(self._last, now, count, (count + self._due_steps) * self._engine.step_share)
+        self._due_steps = 0
         self._edge = (now // self.account.width + 1) * self.account.width
-        self._last = now
+        self._entered = self._last = now
 
-    def _first(self, now: Seconds) -> None:
-        """The prompt was processed in the tail of the wait: the queue before it costs nothing."""
+    def _first(self, now: Seconds, count: int) -> None:
+        """The first tokens come from the step that ended the prompt; only what comes with them beyond that was decoded.
+
+        Others may have had their first token from the same step and be told of right after this one: who bears it with whom
+        is clear when the second token comes.
+        """
         engine = self._engine
         engine.waiting.pop(self.account, None)
         engine.enter(self.account.sequences, now)
-        self._book_prompt(self._prompt, now)
-        self._last = now
+        self._book_prompt(now)
+        decoded = max(0, count - self.account.sequences)
+        self._seen_chunks = self._due_steps = count - decoded
+        self._seen_tokens = self._seen_chunks * engine.tokens_per_chunk.value
+        self._deposit(now, now, decoded, decoded * engine.step_share)
+        self._edge = self._last = self._entered = now
 
-    def _book_prompt(self, tokens: float, now: Seconds) -> None:
-        prefill = Quantities(prompt=tokens, steps=self._engine.step_share)
-        seconds = self._engine.seconds_of(prefill.joules(self._engine.coefficients))
-        begin = self.account.started if seconds is None else max(self.account.started, now - seconds)
-        self._prompt_span = (begin, now)
-        self.account.deposit(begin, now, prefill, self._engine.oldest_open)
+    def _book_prompt(self, now: Seconds) -> None:
+        """The prompt was read in the tail of the wait: the queue before it costs nothing, and it cannot exceed the wait."""
+        started, seconds = self.account.started, self._prompt.seconds
+        self._read_share = self._prompt.read_share(now - started)
+        self._prompt_span = (started if seconds is None else max(started, now - seconds), now)
+        work = Quantities(prompt=self._prompt.fresh * self._read_share)
+        self.account.deposit(*self._prompt_span, work, self._engine.oldest_open)
 
     def _flush(self) -> None:
         if self._chunks:
@@ -127,117 +125,79 @@ class StreamedWork:
             self._deposit(middle, middle, self._chunks, self._steps)
             self._chunks, self._steps = 0, 0.0
 
+    def _learn_rate(self) -> None:
+        seconds = self._last - self._entered
+        if self._chunks >= _FEWEST_CHUNKS_FOR_A_RATE and seconds > 0:
+            tokens = self._chunks * self._engine.tokens_per_chunk.value
+            self._engine.tokens_per_second.see(tokens / self.account.sequences / seconds)
+
     def _deposit(self, begin: Seconds, end: Seconds, chunks: int, steps: float) -> None:
         tokens = chunks * self._engine.tokens_per_chunk.value
-        context = self._prompt + (self._decoded + tokens / 2) / self.account.sequences
+        context = self._prompt.tokens + (self._seen_tokens + tokens / 2) / self.account.sequences
         work = Quantities(steps=steps, tokens=tokens, context=tokens * context)
         self.account.deposit(begin, end, work, self._engine.oldest_open)
-        self._decoded += tokens
+        self._seen_tokens += tokens
         self._seen_chunks += chunks
 
     def accrue(self, until: Seconds) -> None:
         """Move the current counts into the account where their bin is about to settle."""
-        if self._edge and self._edge <= until:
+        if self._edge <= until:
             self._flush()
 
     def finish(self, now: Seconds, usage: Usage) -> None:
         """Put prompt and tokens right, and learn from the difference."""
+        account = self.account
+        if account.ended is not None:
+            return
         self._flush()
-        correction = _Correction(self.account, self._engine)
-        if usage.prompt is not None:
-            self._engine.saw_prompt(usage.prompt, self._estimate)
-            if self._prompt_span is not None:
-                correction.prompt(max(0, usage.prompt - (usage.cached or 0)), self._prompt_span)
-        if usage.completion:
-            if abs(usage.completion - self._decoded) > max(1.0, 0.02 * usage.completion):
-                self.account.flags.add("chunk_tokens")
-            self._engine.saw_chunks(usage.completion, self._seen_chunks)
-            correction.tokens(usage.completion, now)
+        self._prompt.count(usage)
+        account.prompt_doubt = self._prompt.doubt
+        account.output = None if usage.is_estimated else usage.completion
         if usage.is_estimated:
-            self.account.flags.add("tokens_estimated")
+            account.flags.add("tokens_estimated")
+        # What was counted from the chunks themselves says nothing new of them.
+        completion = 0 if usage.is_estimated else usage.completion or 0
+        decoded = max(0, completion - account.sequences)
+        if self._prompt_span is None:
+            if completion:
+                # A reply that was to be streamed and came whole, or in chunks of a kind that is not known.
+                self._prompt_span = (account.started, min(now, account.started + (self._prompt.seconds or 0.0)))
+                book_reply(account, self._engine, self._prompt, decoded, (self._prompt_span[1], now))
+            return
+        if usage.prompt:
+            known = 1.0 if usage.cached is not None else self._read_share
+            book_missing_prompt(account, self._engine, self._prompt.fresh * known, self._prompt_span)
+        if completion and self._seen_chunks:
+            if abs(completion - self._seen_tokens) > max(1.0, _NOTED_ERROR * completion):
+                account.flags.add("chunk_tokens")
+            self._engine.saw_chunks(completion, self._seen_chunks)
+            self._correct_tokens(decoded, now)
+
+    def seen(self, now: Seconds) -> Seen:  # noqa: ARG002 - the protocol's; what has arrived is known at any time
+        """What has arrived, and the prompt as it is estimated until the server counts it."""
+        tokens = self._seen_tokens + self._chunks * self._engine.tokens_per_chunk.value
+        return self._prompt.seen(self.account, tokens, _OUTPUT_DOUBT)
+
+    def _correct_tokens(self, actual: float, now: Seconds) -> None:
+        """Let the decoded tokens sum to `actual`: open bins are scaled, or where there are none the last one pays."""
+        account = self.account
+        open_tokens = account.open_work().tokens
+        wanted = max(0.0, actual - account.settled.tokens)
+        if open_tokens > 0:
+            for quantities in account.bins.values():
+                quantities.tokens *= wanted / open_tokens
+                quantities.context *= wanted / open_tokens
+        elif wanted > 0:
+            work = Quantities(tokens=wanted, context=wanted * self._prompt.tokens)
+            account.deposit(now, now, work, self._engine.oldest_open)
 
     def end(self, now: Seconds) -> None:
-        """Leave the batch; without a first token only the part of the prompt that can have been processed is charged."""
+        """Leave the batch; without a first token only the part of the prompt that can have been read is charged."""
         self._flush()
+        self._deposit(now, now, 0, self._due_steps * self._engine.step_share)
+        self._engine.waiting.pop(self.account, None)
         if self._edge:
             self._engine.leave(self.account.sequences, now)
-        elif self._engine.waiting.pop(self.account, None) is not None or self._prompt_span is None:
-            seconds = self._engine.seconds_of(self._prompt * self._engine.coefficients.joules_per_prompt_token)
-            waited = now - self.account.started
-            share = 1.0 if not seconds else min(1.0, waited / seconds)
-            self._book_prompt(self._prompt * share, now)
-
-
-class BufferedWork:
-    """The work of a reply that arrives whole: expected while it lasts, corrected when it is there."""
-
-    def __init__(self, account: Account, engine: Engine, prompt_estimate: float, *, decodes: bool) -> None:
-        self.account = account
-        self._engine = engine
-        self._estimate = prompt_estimate
-        self._prompt = prompt_estimate * engine.tokens_per_estimate.value
-        self._decodes = decodes
-        self._accrued_until: Seconds = account.started
-        seconds = engine.seconds_of(self._prompt * engine.coefficients.joules_per_prompt_token)
-        self._prefill_seconds = seconds or 0.0
-        self._has_ended = False
-        if decodes:
-            engine.enter(account.sequences, account.started)
-
-    def chunks(self, now: Seconds, count: int) -> None:
-        """A reply that arrives whole has no chunks."""
-
-    def accrue(self, until: Seconds) -> None:
-        """Book what the server's rates lead to expect up to `until`."""
-        if self._has_ended or until <= self._accrued_until:
-            return
-        begin, self._accrued_until = self._accrued_until, until
-        prefilled = self.account.started + self._prefill_seconds
-        if begin < prefilled:
-            end = min(until, prefilled)
-            share = (end - begin) / self._prefill_seconds
-            self.account.deposit(begin, end, Quantities(prompt=self._prompt * share), self._engine.oldest_open)
-        if self._decodes and until > prefilled:
-            begin = max(begin, prefilled)
-            tokens = self._engine.tokens_per_second.value * self.account.sequences * (until - begin)
-            self._book_tokens(begin, until, tokens)
-
-    def _book_tokens(self, begin: Seconds, end: Seconds, tokens: float) -> None:
-        engine = self._engine
-        step_share = engine.step_shares.mean(begin, end)
-        decoded = self.account.settled.tokens + tokens / 2
-        context = self._prompt + decoded / self.account.sequences
-        work = Quantities(steps=tokens * step_share, tokens=tokens, context=tokens * context)
-        self.account.deposit(begin, end, work, engine.oldest_open)
-
-    def finish(self, now: Seconds, usage: Usage) -> None:
-        """Replace what was expected in open bins by what the server counted."""
-        account, engine = self.account, self._engine
-        open_from = max(account.started, engine.oldest_open * account.width)
-        prefilled = min(now, account.started + self._prefill_seconds)
-        if usage.prompt is not None:
-            engine.saw_prompt(usage.prompt, self._estimate)
-            self._prompt = max(0, usage.prompt - (usage.cached or 0))
-        account.bins.clear()
-        self._accrued_until = now
-        missing = self._prompt - account.settled.prompt
-        if missing > 0:
-            begin, end = (account.started, prefilled) if self._decodes else (max(open_from, now - self._prefill_seconds), now)
-            account.deposit(begin, max(begin, end), Quantities(prompt=missing), engine.oldest_open)
-        if not self._decodes:
-            return
-        if usage.completion is None:
-            tokens = engine.tokens_per_second.value * account.sequences * max(0.0, now - max(prefilled, open_from))
-            account.flags.add("tokens_estimated")
-        else:
-            tokens = max(0.0, usage.completion - account.settled.tokens)
-            if now > prefilled and usage.completion > 1:
-                engine.tokens_per_second.see(usage.completion / account.sequences / (now - prefilled))
-        self._book_tokens(min(now, max(prefilled, open_from)), now, tokens)
-
-    def end(self, now: Seconds) -> None:
-        """Leave the batch; a reply that never came pays for what was expected of it until now."""
-        self.accrue(now)
-        self._has_ended = True
-        if self._decodes:
-            self._engine.leave(self.account.sequences, now)
+        elif self._prompt_span is None:
+            self._book_prompt(now)
+        self._edge = math.inf

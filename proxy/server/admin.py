@@ -9,7 +9,7 @@ from typing import Protocol
 from aiohttp import web
 
 from ..errors import Unauthorized
-from .edge import Handler, answer
+from .edge import Handler, answer, bearer_of, new_request_id
 
 
 class Metrics(Protocol):
@@ -41,9 +41,10 @@ class Admin:
 
     def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            bearer = request.headers.get("authorization", "").partition(" ")[2].strip()
-            if self._token is not None and not hmac.compare_digest(bearer.encode(), self._token.encode()):
-                return answer(Unauthorized("The admin token is missing or wrong."), "")
+            given = bearer_of(request.headers).encode("utf-8", "surrogateescape")
+            if self._token is not None and not hmac.compare_digest(given, self._token.encode()):
+                headers = {"www-authenticate": "Bearer"}
+                return answer(Unauthorized("The admin token is missing or wrong.", headers=headers), new_request_id())
             return await handler(request)
 
         return guarded

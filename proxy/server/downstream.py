@@ -11,6 +11,7 @@ class AiohttpDownstream:
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self.response: web.StreamResponse | None = None
+        self._put: list[bytes] = []
 
     @property
     def has_started(self) -> bool:
@@ -22,9 +23,20 @@ class AiohttpDownstream:
         self.response = web.StreamResponse(status=status, headers=headers)
         await self.response.prepare(self._request)
 
+    @property
+    def is_full(self) -> bool:
+        """What is put has to be drained: aiohttp's `write` waits by itself."""
+        return bool(self._put)
+
+    def put(self, data: bytes) -> None:
+        """Keep a part until `write` sends it."""
+        self._put.append(data)
+
     async def write(self, data: bytes) -> None:
         """Send a part of it; returns when the client has room for more."""
-        if self.response is not None:
+        put, self._put = self._put, []
+        data = b"".join([*put, data])
+        if self.response is not None and data:
             await self.response.write(data)
 
     async def finish(self) -> None:

@@ -7,9 +7,11 @@ model all the same, so that the saving is the difference of two runs and not a g
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -28,18 +30,21 @@ if TYPE_CHECKING:
 
 CONCURRENCY: Final = 8
 FINAL_SECONDS: Final[Seconds] = 15.0
-WIDTH: Final = 160
+WIDTH: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The whole run. `stays_up` leaves everything running after the table, until Ctrl-C."""
+    """The whole run. `stays_up` leaves everything running after the table, until Ctrl-C; `questions` are all, where not given."""
 
     stays_up: bool
     as_json: bool
+    questions: Sequence[Question] | None = None
 
     async def run(self) -> int:
-        """Run it; returns the exit code."""
+        """Run it; returns the exit code. Raises JevonsError where something that it needs is missing or ends too soon."""
+        _require_client()
+        _end_on_sigterm()
         console = Console(stderr=self.as_json, highlight=False)
         if not console.is_terminal:
             console.width = WIDTH  # a pipe has no width of its own, and the table needs this much
@@ -48,28 +53,46 @@ class Demo:
         )
         async with DemoStack() as stack:
             with _progress(console) as progress:
-                report = await _measure(stack, progress)
+                report = await _measure(stack, progress, load_questions() if self.questions is None else self.questions)
             print_report(report, console, as_json=self.as_json)
             if self.stays_up:
                 await _stay(stack, console)
         return 0 if report.is_sound else 1
 
 
-async def _measure(stack: DemoStack, progress: Progress) -> Report:
-    from openai import AsyncOpenAI  # noqa: PLC0415 - two seconds to import, which only the demo needs to spend
+def _require_client() -> None:
+    if find_spec("openai") is None:
+        raise JevonsError("the demo asks through the `openai` client, which is not installed: pip install openai")
 
-    questions = load_questions()
-    async with (
-        AsyncOpenAI(base_url=f"{stack.main}/v1", api_key="not-needed", max_retries=0) as client,
-        aiohttp.ClientSession() as web,
-    ):
-        asker = Asker(client, web, stack)
-        task = progress.add_task("routed", total=len(questions))
-        routed = await asker.ask_all(questions, "auto", lambda: progress.advance(task))
-        direct = [answer.question for answer in routed if answer.upstream == "direct-8b"]
-        task = progress.add_task("the same to reasoning", total=len(direct))
-        reasoned = await asker.ask_all(direct, "reasoner-8b", lambda: progress.advance(task))
-        accounts, device_joules, device = await read_accounts(web, stack.admin)
+
+def _end_on_sigterm() -> None:
+    """As on Ctrl-C: the other three are stopped, and their folder goes with them."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+async def _measure(stack: DemoStack, progress: Progress, questions: Sequence[Question]) -> Report:
+    from openai import APIError, AsyncOpenAI  # noqa: PLC0415 - two seconds to import, which only the demo needs to spend
+
+    try:
+        async with (
+            AsyncOpenAI(base_url=f"{stack.main}/v1", api_key="not-needed", max_retries=0) as client,
+            aiohttp.ClientSession() as web,
+        ):
+            return await _ask_twice(Asker(client, web, stack), progress, questions)
+    except (APIError, aiohttp.ClientError) as error:
+        raise JevonsError(f"a request of the demo failed: {str(error) or type(error).__name__}") from error
+
+
+async def _ask_twice(asker: Asker, progress: Progress, questions: Sequence[Question]) -> Report:
+    task = progress.add_task("routed", total=len(questions))
+    routed = await asker.ask_all(questions, "auto", lambda: progress.advance(task))
+    direct = [answer.question for answer in routed if answer.upstream == "direct-8b"]
+    task = progress.add_task("the same to reasoning", total=len(direct))
+    reasoned = await asker.ask_all(direct, "reasoner-8b", lambda: progress.advance(task))
+    stack = asker.stack
+    accounts, device_joules, device = await read_accounts(asker.web, stack.admin)
     return Report(routed, reasoned, accounts, device_joules, device, main=stack.main, admin=stack.admin)
 
 
@@ -81,7 +104,7 @@ class Asker:
     web: aiohttp.ClientSession
     stack: DemoStack
 
-    async def ask_all(self, questions: list[Question], model: str, on_answer: Callable[[], None]) -> list[Answer]:
+    async def ask_all(self, questions: Sequence[Question], model: str, on_answer: Callable[[], None]) -> list[Answer]:
         """Ask all of them, eight at a time, every other one streamed; in their order."""
         gate = asyncio.Semaphore(CONCURRENCY)
 
@@ -91,7 +114,12 @@ class Asker:
             on_answer()
             return answer
 
-        return list(await asyncio.gather(*(ask(place, question) for place, question in enumerate(questions))))
+        tasks = [asyncio.create_task(ask(place, question)) for place, question in enumerate(questions)]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _ask(self, question: Question, model: str, *, streamed: bool) -> Answer:
         request_id, first = await (self._stream(question, model) if streamed else self._complete(question, model))
@@ -123,6 +151,8 @@ class Asker:
             async with self.web.get(f"{self.stack.main}/v1/energy/{request_id}") as reply:
                 record: dict[str, Any] = await reply.json()
             if record["energy"]["status"] == "final":
+                if record["energy"]["joules"] is None:
+                    raise JevonsError(f"the energy of {request_id} is unknown: {', '.join(record['energy']['quality'])}")
                 return record
             await asyncio.sleep(0.1)
         raise JevonsError(f"the energy of {request_id} did not become final in {FINAL_SECONDS:g} s")

@@ -11,12 +11,17 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..units import Joules, Seconds
 from .workload import Question
 
 CONSERVED_TO: Final = 1e-9
 SHOWN_CHARACTERS: Final = 44
+FEWEST_CHARACTERS: Final = 11
+"""Of a prompt, as room allows."""
+WIDTH_OF_THE_REST: Final = 84
+"""Of the table, with each route on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,8 @@ def print_report(report: Report, console: Console, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_as_json(report), indent=2))  # noqa: T201 - what `--json` is for
         return
-    console.print(_table(report.routed))
+    console.print(_table(report.routed, console.width))
+    console.print("Half of the requests were streamed, and only these have a first token.")
     console.print(f"\nOn {report.device}, one scrape, in joules ([bold]simulated[/]):")
     parts = " + ".join(f"{account} {joules:,.1f}" for account, joules in report.accounts.items())
     console.print(
@@ -122,24 +128,24 @@ def print_report(report: Report, console: Console, *, as_json: bool) -> None:
     )
 
 
-def _table(answers: list[Answer]) -> Table:
-    table = Table(title="All figures simulated", title_justify="left")
-    for heading in ("prompt", "route and why"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=True)
-    for heading in ("tokens", "of these reasoning", "joules", "low … high", "true joules", "first token"):
+def _table(answers: list[Answer], width: int) -> Table:
+    """In a narrow terminal it is the prompt that is cut and the route that is broken, never a figure."""
+    table = Table(title="All figures simulated", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    prompt_width = max(FEWEST_CHARACTERS, min(SHOWN_CHARACTERS, width - WIDTH_OF_THE_REST))
+    table.add_column("prompt", overflow="ellipsis", no_wrap=True, width=prompt_width)
+    table.add_column("route and why", overflow="fold")
+    for heading in ("tokens\n(reasoning)", "joules", "low…high", "true\njoules", "first\ntoken"):
         table.add_column(heading, justify="right", no_wrap=True)
     for answer in answers:
         energy, tokens = answer.record["energy"], answer.record["tokens"]
-        first = "not streamed" if answer.first_token_seconds is None else f"{answer.first_token_seconds * 1000:.0f} ms"
         table.add_row(
-            answer.question.text.replace("\n", " ")[:SHOWN_CHARACTERS],
-            answer.record["route"],
-            f"{tokens['completion']}",
-            f"{tokens['reasoning'] or 0}",
+            Text(answer.question.text.replace("\n", " ")),
+            Text(f"{answer.upstream} ({answer.record['route'].partition(';')[0]})"),
+            f"{tokens['completion']} ({tokens['reasoning'] or 0})",
             f"{energy['joules']:,.0f}",
-            f"{energy['low']:,.0f} … {energy['high']:,.0f}",
+            f"{energy['low']:,.0f}…{energy['high']:,.0f}",
             f"{answer.truth_joules:,.0f}",
-            first,
+            "" if answer.first_token_seconds is None else f"{answer.first_token_seconds:.2f} s",
         )
     return table
 

@@ -46,6 +46,22 @@ policies:
 """The whole configuration of the demo, which prints where it lies so that it can be looked at."""
 
 
+CHILD: Final = """\
+import os, signal, threading
+
+def follow():
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=follow, daemon=True).start()
+
+from jevons.proxy.cli import main
+
+main()
+"""
+"""One of our own verbs in a process that ends when its standard input does, that is when we do, however that comes about."""
+
+
 class DemoStack:
     """The four of them, up within `async with`; `servers` and `main` and `admin` are their addresses."""
 
@@ -90,8 +106,9 @@ class DemoStack:
 
     async def _spawn(self, *arguments: str) -> str:
         """Start one of our own verbs and return the line with which it says that it is up."""
-        program = "from jevons.proxy.cli import main; main()"
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, *arguments, stdout=PIPE)
+        command = (sys.executable, "-c", CHILD, *arguments)
+        # In a session of its own: a Ctrl-C at the terminal is for us, and we stop the three in their order.
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
         self._processes.append(process)
         line = b""
         if process.stdout is not None:
@@ -103,12 +120,15 @@ class DemoStack:
         return line.decode().strip()
 
     async def _wait_until_ready(self) -> None:
-        async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as session:
-            while True:
-                async with session.get(f"{self.admin}/readyz") as reply:
-                    if reply.ok:
-                        return
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as session:
+                while True:
+                    async with session.get(f"{self.admin}/readyz") as reply:
+                        if reply.ok:
+                            return
+                    await asyncio.sleep(0.05)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise JevonsError(f"the proxy did not become ready: {str(error) or 'no answer in time'}") from error
 
     async def _stop(self) -> None:
         for process in reversed(self._processes):

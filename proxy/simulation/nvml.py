@@ -44,6 +44,7 @@ class Fault(IntFlag):
     NO_TIMESTAMP = 1024
     BAD_ENERGY = 2048
     MIG = 4096
+    MODULE = 8192
 
 
 def build(directory: Path) -> Path:
@@ -77,6 +78,11 @@ def _find_compiler() -> list[str]:
 def uuid_of(index: int) -> str:
     """The UUID of the simulated GPU number `index`."""
     return f"GPU-5e5e5e5e-0000-4000-8000-{index:012x}"
+
+
+def slice_uuid_of(index: int, slice_: int) -> str:
+    """The UUID of a slice of the simulated GPU number `index`."""
+    return f"MIG-5e5e5e5e-{slice_:04x}-5000-8000-{index:012x}"
 
 
 class SimulatedNvml:
@@ -150,6 +156,14 @@ class SimulatedNvml:
         pids = (ctypes.c_uint * count)(*memory_bytes)
         sizes = (ctypes.c_ulonglong * count)(*memory_bytes.values())
         _check(gpu, self._open_lib.nvsim_set_procs(gpu, count, pids, sizes))
+
+    def set_slices(self, gpu: int, count: int) -> None:
+        """Split the board by MIG into so many slices, at most seven; 0 makes it whole again. Raises IndexError beyond that."""
+        _check(gpu, self._open_lib.nvsim_set_slices(gpu, count))
+
+    def place_process(self, gpu: int, pid: int, slice_: int) -> None:
+        """A process that `set_processes` named computes on this slice of the board."""
+        _check(gpu, self._open_lib.nvsim_place_proc(gpu, pid, slice_))
 
     def true_joules(self, gpu: int, at: Seconds | None = None) -> Joules:
         """The exact integral of the power up to `at` (of `time.monotonic`; None is now), from the counter's first value on."""

@@ -195,8 +195,29 @@ API int nvsim_set_procs(unsigned index, unsigned count, const unsigned *pids, co
     gpu->processes = count;
     for (unsigned k = 0; k < count; k++) {
         gpu->process[k].pid = pids[k];
+        gpu->process[k].slice = NO_SLICE;
         gpu->process[k].bytes = bytes[k];
     }
+    unlock();
+    return OK;
+}
+
+API int nvsim_set_slices(unsigned index, unsigned count) { /* the board is split into so many; 0 makes it whole */
+    struct gpu *gpu = gpu_at(index);
+    if (!gpu || count > MAX_SLICES) return NO_SUCH_GPU;
+    lock();
+    for (uint32_t k = 0; k < count; k++) gpu->slice[k] = (struct slice){index, k};
+    gpu->slices = count;
+    unlock();
+    return OK;
+}
+
+API int nvsim_place_proc(unsigned index, unsigned pid, unsigned slice) { /* the process computes on this slice */
+    struct gpu *gpu = gpu_at(index);
+    if (!gpu || slice >= gpu->slices) return NO_SUCH_GPU;
+    lock();
+    for (uint32_t k = 0; k < gpu->processes; k++)
+        if (gpu->process[k].pid == pid) gpu->process[k].slice = slice;
     unlock();
     return OK;
 }

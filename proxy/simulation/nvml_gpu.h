@@ -9,6 +9,8 @@
 #define API __attribute__((visibility("default"))) /* the rest is built with -fvisibility=hidden */
 #define MAX_GPUS 16
 #define MAX_PROCESSES 32
+#define MAX_SLICES 7 /* of a split board */
+#define NO_SLICE UINT32_MAX
 #define RING 4096 /* power changes that are remembered per GPU */
 #define SECOND_NS 1000000000LL
 
@@ -25,12 +27,17 @@ enum { /* the same bits as Fault in nvml.py */
     FAULT_NO_FIELDS = 512,     /* no nvmlDeviceGetFieldValues */
     FAULT_NO_TIMESTAMP = 1024, /* fields are stamped 0 */
     FAULT_BAD_ENERGY = 2048,   /* the energy counter ends in an unknown error, the rest works */
-    FAULT_MIG = 4096,          /* the board is split */
+    FAULT_MIG = 4096,          /* the board is split, also before it has slices */
+    FAULT_MODULE = 8192,       /* a superchip: power and energy are the module's, and of the GPU alone there is none */
 };
 
 struct segment { /* from since_ns on, the energy is microjoules + milliwatts x time */
     int64_t since_ns;
     double microjoules, milliwatts;
+};
+
+struct slice { /* its address is the handle of a MIG device, as that of a gpu is the board's */
+    uint32_t gpu, number;
 };
 
 struct gpu {
@@ -40,9 +47,12 @@ struct gpu {
     uint64_t segments; /* ever written; the last RING of them are kept */
     struct segment ring[RING];
     double origin_microjoules; /* what the counter leaves out since a reset */
+    uint32_t slices;
+    struct slice slice[MAX_SLICES];
     uint32_t processes;
     struct {
         uint32_t pid;
+        uint32_t slice; /* or NO_SLICE */
         uint64_t bytes;
     } process[MAX_PROCESSES];
 };

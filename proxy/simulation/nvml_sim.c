@@ -146,9 +146,22 @@ static void hang(const struct gpu *gpu) {
     atomic_fetch_sub(&machine->hung, 1);
 }
 
+static struct gpu *board_at(const void *handle) { /* NULL where it is not a board's */
+    for (uint32_t i = 0; i < machine->gpus; i++)
+        if (handle == &machine->gpu[i]) return &machine->gpu[i];
+    return NULL;
+}
+
+static const struct slice *slice_at(const void *handle) { /* NULL where it is not a slice's */
+    for (uint32_t i = 0; i < machine->gpus; i++)
+        for (uint32_t k = 0; k < machine->gpu[i].slices; k++)
+            if (handle == &machine->gpu[i].slice[k]) return &machine->gpu[i].slice[k];
+    return NULL;
+}
+
 static Result check(const struct gpu *gpu, uint32_t unsupported) { /* any of these faults makes it "not supported" */
     if (!inits) return UNINITIALIZED;
-    if (!gpu || gpu < machine->gpu || gpu >= machine->gpu + machine->gpus) return INVALID_ARGUMENT;
+    if (!board_at(gpu)) return INVALID_ARGUMENT; /* a slice has neither energy nor power */
     if (settings.latency_us) usleep((useconds_t)settings.latency_us);
     if (faults_of(gpu) & FAULT_HANG) hang(gpu);
     uint32_t faults = faults_of(gpu), i = gpu->index;
@@ -175,6 +188,10 @@ static Result give(char *buffer, unsigned size, const char *text) {
 
 static void write_uuid(uint32_t index, char uuid[64]) { snprintf(uuid, 64, "GPU-5e5e5e5e-0000-4000-8000-%012x", index); }
 
+static void write_slice_uuid(const struct slice *slice, char uuid[64]) {
+    snprintf(uuid, 64, "MIG-5e5e5e5e-%04x-5000-8000-%012x", slice->number, slice->gpu);
+}
+
 API Result nvmlSystemGetDriverVersion(char *buffer, unsigned size) {
     return inits ? give(buffer, size, "580.159.03") : UNINITIALIZED;
 }
@@ -200,6 +217,11 @@ API Result nvmlDeviceGetHandleByUUID(const char *uuid, struct gpu **handle) {
         char known[64];
         write_uuid(i, known);
         if (!strcmp(known, uuid)) return nvmlDeviceGetHandleByIndex_v2(i, handle);
+        for (uint32_t k = 0; k < machine->gpu[i].slices; k++) {
+            write_slice_uuid(&machine->gpu[i].slice[k], known);
+            *handle = (struct gpu *)&machine->gpu[i].slice[k];
+            if (!strcmp(known, uuid)) return check(&machine->gpu[i], 0);
+        }
     }
     return NOT_FOUND;
 }
@@ -212,8 +234,10 @@ API Result nvmlDeviceGetIndex(struct gpu *gpu, unsigned *index) {
 
 API Result nvmlDeviceGetUUID(struct gpu *gpu, char *buffer, unsigned size) {
     char uuid[64];
-    CHECK(gpu, 0);
-    write_uuid(gpu->index, uuid);
+    const struct slice *slice = inits ? slice_at(gpu) : NULL;
+    CHECK(slice ? &machine->gpu[slice->gpu] : gpu, 0);
+    if (slice) write_slice_uuid(slice, uuid);
+    else write_uuid(gpu->index, uuid);
     return give(buffer, size, uuid);
 }
 
@@ -222,10 +246,32 @@ API Result nvmlDeviceGetName(struct gpu *gpu, char *buffer, unsigned size) {
     return give(buffer, size, settings.name);
 }
 
+static unsigned is_split(const struct gpu *gpu) { return gpu->slices || faults_of(gpu) & FAULT_MIG ? 1 : 0; }
+
 API Result nvmlDeviceGetMigMode(struct gpu *gpu, unsigned *current, unsigned *pending) {
     CHECK(gpu, 0);
-    *current = *pending = faults_of(gpu) & FAULT_MIG ? 1 : 0;
+    *current = *pending = is_split(gpu);
     return SUCCESS;
+}
+
+API Result nvmlDeviceGetMaxMigDeviceCount(struct gpu *gpu, unsigned *count) { /* how many there can be */
+    CHECK(gpu, 0);
+    *count = is_split(gpu) ? MAX_SLICES : 0;
+    return SUCCESS;
+}
+
+API Result nvmlDeviceGetMigDeviceHandleByIndex(struct gpu *gpu, unsigned index, struct slice **handle) {
+    CHECK(gpu, 0);
+    if (index >= gpu->slices) return index < MAX_SLICES ? NOT_FOUND : INVALID_ARGUMENT;
+    *handle = &gpu->slice[index];
+    return SUCCESS;
+}
+
+API Result nvmlDeviceGetDeviceHandleFromMigDeviceHandle(const void *handle, struct gpu **board) {
+    const struct slice *slice = inits ? slice_at(handle) : NULL;
+    if (!slice) return inits ? INVALID_ARGUMENT : UNINITIALIZED;
+    *board = &machine->gpu[slice->gpu];
+    return check(*board, 0);
 }
 
 /* ---- energy and power ---- */
@@ -258,7 +304,7 @@ API Result nvmlDeviceGetTotalEnergyConsumption(struct gpu *gpu, unsigned long lo
 }
 
 API Result nvmlDeviceGetPowerUsage(struct gpu *gpu, unsigned *milliwatts) { /* an average, as on Ampere and later */
-    CHECK(gpu, FAULT_NO_POWER);
+    CHECK(gpu, FAULT_NO_POWER | FAULT_MODULE);
     *milliwatts = power_milliwatts(gpu, 1);
     return SUCCESS;
 }
@@ -271,7 +317,7 @@ API Result nvmlDeviceGetEnforcedPowerLimit(struct gpu *gpu, unsigned *milliwatts
 
 enum { TYPE_UNSIGNED_INT = 1, TYPE_UNSIGNED_LONG_LONG = 3 };
 enum { FIELD_ENERGY = 83, FIELD_POWER_AVERAGE = 185, FIELD_POWER_INSTANT = 186 };
-enum { SCOPE_MEMORY = 2 }; /* 0 is the GPU, 1 the module */
+enum { SCOPE_GPU = 0, SCOPE_MODULE = 1 };
 struct field {             /* nvmlFieldValue_t */
     uint32_t id, scope;
     int64_t timestamp_us, latency_us;
@@ -285,7 +331,7 @@ struct field {             /* nvmlFieldValue_t */
 
 static Result read_power_field(struct gpu *gpu, struct field *field, uint32_t unsupported) {
     CHECK(gpu, unsupported | FAULT_NO_POWER);
-    if (field->scope == SCOPE_MEMORY) return NOT_SUPPORTED;
+    if (field->scope != (faults_of(gpu) & FAULT_MODULE ? SCOPE_MODULE : SCOPE_GPU)) return NOT_SUPPORTED;
     field->type = TYPE_UNSIGNED_INT;
     field->value.ui = power_milliwatts(gpu, field->id == FIELD_POWER_AVERAGE);
     return SUCCESS;
@@ -320,13 +366,19 @@ struct process { /* nvmlProcessInfo_t */
     uint32_t gpu_instance, compute_instance;
 };
 
-API Result nvmlDeviceGetComputeRunningProcesses_v3(struct gpu *gpu, unsigned *count, struct process *processes) {
-    CHECK(gpu, FAULT_NO_PROCESSES);
+API Result nvmlDeviceGetComputeRunningProcesses_v3(struct gpu *handle, unsigned *count, struct process *processes) {
+    const struct slice *slice = inits ? slice_at(handle) : NULL;
+    struct gpu *gpu = slice ? &machine->gpu[slice->gpu] : handle;
+    uint32_t found = 0, room = processes ? *count : 0;
+    CHECK(gpu, slice ? 0 : FAULT_NO_PROCESSES); /* a split board may list its slices only */
     lock();
-    int fits = !gpu->processes || (processes && *count >= gpu->processes);
-    for (uint32_t i = 0; fits && i < gpu->processes; i++)
-        processes[i] = (struct process){gpu->process[i].pid, gpu->process[i].bytes, UINT32_MAX, UINT32_MAX};
-    *count = gpu->processes;
+    for (uint32_t i = 0; i < gpu->processes; i++) {
+        if (slice && gpu->process[i].slice != slice->number) continue;
+        uint32_t instance = gpu->process[i].slice;
+        if (found < room) processes[found] = (struct process){gpu->process[i].pid, gpu->process[i].bytes, instance, instance};
+        found++;
+    }
     unlock();
-    return fits ? SUCCESS : INSUFFICIENT_SIZE;
+    *count = found;
+    return found <= room ? SUCCESS : INSUFFICIENT_SIZE;
 }

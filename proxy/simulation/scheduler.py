@@ -10,6 +10,7 @@ For a cost that is "fixed + additive" the Shapley value is `F/|S| + m_i`: that i
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,21 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """Speculative decoding: each step guesses so many tokens ahead of every sequence and checks them, wrong ones included."""
+
+    draft_tokens: int
+    acceptance: float
+    """The chance that a guess is right, given that all before it were."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no speculation."""
+        if self.draft_tokens < 1 or not 0 <= self.acceptance <= 1:
+            raise ValueError(f"impossible speculation: {self}")
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of the engine: how long, how many joules (idle power included), whose, and what came of it."""
 
@@ -41,7 +57,7 @@ class Step:
     shares: dict[int, Joules]
     """By sequence; they sum to `joules`."""
     emitted: tuple[int, ...]
-    """The sequences that have one more token when the step ends."""
+    """The sequences that have one more token when the step ends; under speculation one may stand here several times."""
     finished: tuple[int, ...]
     """The sequences that are done then."""
 
@@ -78,6 +94,7 @@ class Scheduler:
     max_step_tokens: int = 2048
     max_truths: int = 65536
     """How many requests' truths are kept, the latest."""
+    speculation: Speculation | None = None
 
     truth: dict[str, Joules] = field(default_factory=dict, init=False)
     """True joules by request id, over all of its sequences, so far."""
@@ -90,11 +107,18 @@ class Scheduler:
     _waiting: deque[_Sequence] = field(default_factory=deque, init=False)
     _held: dict[int, _Sequence] = field(default_factory=dict, init=False)
     _next_id: int = field(default=0, init=False)
+    _dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         """Refuse a batch that one step could not decode."""
-        if not 0 < self.max_batch <= self.max_step_tokens:
+        if not 0 < self.max_batch * self._positions <= self.max_step_tokens:
             raise ValueError("a step's tokens must suffice for the whole batch")
+        self._dice = random.Random(self.speculation.seed if self.speculation else 0)  # noqa: S311 - a simulation's dice
+
+    @property
+    def _positions(self) -> int:
+        """The tokens that a step computes for a sequence that decodes."""
+        return 1 + (self.speculation.draft_tokens if self.speculation else 0)
 
     @property
     def running(self) -> int:
@@ -149,14 +173,14 @@ class Scheduler:
         budget = self.max_step_tokens
         for sequence in self._running.values():
             if not sequence.prompt_left:
-                budget -= 1
+                budget -= self._positions
                 yield _Part(sequence)
         for sequence in self._running.values():
-            if sequence.prompt_left and budget:
+            if sequence.prompt_left and budget > 0:
                 chunk = min(sequence.prompt_left, budget)
                 budget -= chunk
                 yield _Part(sequence, chunk)
-        while self._waiting and budget and len(self._running) < self.max_batch:
+        while self._waiting and budget > 0 and len(self._running) < self.max_batch:
             sequence = self._waiting.popleft()
             self._running[sequence.id] = sequence
             chunk = min(sequence.prompt_left, budget)
@@ -169,13 +193,13 @@ class Scheduler:
         marginal = {
             part.sequence.id: physics.prefill_joules(part.prompt_tokens)
             if part.prompt_tokens
-            else physics.decode_joules(part.sequence.context_tokens)
+            else self._decode_joules(part.sequence.context_tokens)
             for part in parts
         }
         marginal_joules = sum(marginal.values())
         joules = physics.energy.fixed_joules_per_step + marginal_joules
         seconds = physics.step_seconds(
-            sequences=len(parts),
+            sequences=sum(1 if part.prompt_tokens else self._positions for part in parts),
             context_tokens=sum(part.sequence.context_tokens for part in parts if not part.prompt_tokens),
             prompt_tokens=sum(part.prompt_tokens for part in parts),
         )
@@ -183,6 +207,19 @@ class Scheduler:
         joules = max(joules, self.idle_watts * seconds)
         fixed_share = (joules - marginal_joules) / len(parts)
         return seconds, joules, {sequence_id: fixed_share + own for sequence_id, own in marginal.items()}
+
+    def _decode_joules(self, context_tokens: int) -> Joules:
+        """One sequence's decode in one step: what is guessed is computed whether or not it is kept; the context is read once."""
+        guessed = self._positions - 1
+        return self.physics.decode_joules(context_tokens) + guessed * self.physics.energy.joules_per_token
+
+    def _accepted(self) -> int:
+        """How many tokens a decode step gives."""
+        accepted = 1
+        if self.speculation is not None:
+            while accepted <= self.speculation.draft_tokens and self._dice.random() < self.speculation.acceptance:
+                accepted += 1
+        return accepted
 
     def _advance(self, parts: list[_Part]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Where everyone stands once the step has ended."""
@@ -194,10 +231,11 @@ class Scheduler:
             self.prompt_tokens += part.prompt_tokens
             if sequence.prompt_left:
                 continue
-            if sequence.decoded < sequence.work.output_tokens:
-                sequence.decoded += 1
-                self.output_tokens += 1
-                emitted.append(sequence.id)
+            tokens = 1 if part.prompt_tokens else self._accepted()
+            tokens = min(tokens, sequence.work.output_tokens - sequence.decoded)
+            sequence.decoded += tokens
+            self.output_tokens += tokens
+            emitted += [sequence.id] * tokens
             if sequence.decoded == sequence.work.output_tokens:
                 finished.append(sequence.id)
                 del self._running[sequence.id]

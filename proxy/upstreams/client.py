@@ -8,109 +8,84 @@ limit on concurrency is the operator's.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
-from ..errors import UpstreamError, UpstreamTimedOut, UpstreamUnavailable
-from ..exchange import Endpoint, Timeouts, Upstream
+from ..errors import UpstreamUnavailable
+from ..exchange import Endpoint, Upstream
+from ..units import Seconds
+from .connection import UpstreamConnection
+from .gather import CAN_GATHER, TICK_SECONDS, Gatherer
+from .pool import Pool
+from .reply import UpstreamReply
 
-KEEPALIVE_SECONDS: Final = 4.0
-"""Less than the five after which uvicorn, under vLLM and SGLang, closes: or requests would race into a closing connection."""
-READ_BUFFER_BYTES: Final = 256 * 1024
-REPLY_LIMIT_BYTES: Final = 256 * 1024 * 1024
-"""Of a reply that is held whole: beyond this it is no answer."""
 VIA: Final = "1.1 jevons"
+OUTSIDE: Final = "the client is used outside of its `async with`"
+_OURS: Final = frozenset(
+    {"accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "transfer-encoding", "via"}
+)
+"""Headers that only we set."""
+_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(slots=True)
-class UpstreamReply:
-    """A model server's answer, from its headers on."""
+class Server:
+    """One upstream's address, the part of its requests that never changes, and its connections."""
 
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    _response: aiohttp.ClientResponse
-    _timeouts: Timeouts
-    _name: str
-    _peeked: bytes = b""
+    def __init__(self, upstream: Upstream) -> None:
+        self.url = urlsplit(upstream.base_url)
+        self.heads = {endpoint: _fixed_head(upstream, self.url, endpoint) for endpoint in Endpoint}
+        self.pool: Pool[UpstreamConnection] = Pool()
+        self.connections: set[UpstreamConnection] = set()
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether it is server-sent events, which the reply says and not the request: some servers stream unasked."""
-        return self.headers.get("content-type", "").startswith("text/event-stream")
+    def idle(self, connection: UpstreamConnection) -> None:
+        """Keep it for the next request."""
+        for old in self.pool.put(connection, asyncio.get_running_loop().time()):
+            old.abort()
 
-    async def next_block(self) -> bytes:
-        """The bytes that have arrived, at least one; empty at the end.
-
-        Raises UpstreamError where the body breaks off, UpstreamTimedOut where it falls silent.
-        """
-        if self._peeked:
-            block, self._peeked = self._peeked, b""
-            return block
-        try:
-            async with asyncio.timeout(self._timeouts.idle_seconds):
-                return await self._response.content.readany()
-        except TimeoutError as error:
-            raise UpstreamTimedOut(f"Upstream {self._name!r} sent nothing for {self._timeouts.idle_seconds:g} s.") from error
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise UpstreamError(f"Upstream {self._name!r} broke off its reply: {describe(error)}.") from error
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        parts: list[bytes] = []
-        size = 0
-        while block := await self.next_block():
-            parts.append(block)
-            size += len(block)
-            if size > REPLY_LIMIT_BYTES:
-                raise UpstreamError(f"Upstream {self._name!r} sent more than {REPLY_LIMIT_BYTES} bytes.")
-        return b"".join(parts)
-
-    async def refuses(self, field: str) -> bool:
-        """Whether this is an error about a field of the request; the body can still be read."""
-        if self.status not in {400, 422}:
-            return False
-        self._peeked = await self.read()
-        return field.encode() in self._peeked
-
-    def close(self) -> None:
-        """Let go: the connection is closed unless the body has been read to its end, and then it is kept for the next."""
-        self._response.close()
+    def lost(self, connection: UpstreamConnection) -> None:
+        """Forget it."""
+        self.connections.discard(connection)
 
 
 class UpstreamClient:
     """Connections to model servers. Use as `async with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tick_seconds: Seconds = TICK_SECONDS) -> None:
+        self._tick_seconds = tick_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._servers: dict[str, Server] = {}
+        self._gatherer: Gatherer | None = None
 
     async def __aenter__(self) -> Self:
-        """Make the connection pool."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_BUFFER_BYTES,
-            timeout=aiohttp.ClientTimeout(),
-        )
+        """Make the session for cheap questions, and the gatherer."""
+        if self._tick_seconds > 0 and CAN_GATHER:
+            self._gatherer = Gatherer(asyncio.get_running_loop(), tick_seconds=self._tick_seconds)
+        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close every connection."""
+        for server in self._servers.values():
+            for connection in list(server.connections):
+                connection.abort()
+        if self._gatherer is not None:
+            self._gatherer.close()
         if self._session is not None:
             await self._session.close()
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The session, for cheap questions such as health."""
+        """For cheap questions, such as health: what is hot has connections of its own."""
         if self._session is None:
-            message = "the client is used outside of its `async with`"
-            raise RuntimeError(message)
+            raise RuntimeError(OUTSIDE)
         return self._session
 
     async def send(
@@ -121,39 +96,64 @@ class UpstreamClient:
         Raises UpstreamUnavailable where no connection comes about, UpstreamTimedOut where no headers come, UpstreamError
         where the connection breaks before them. Being cancelled closes the connection.
         """
-        timeouts = upstream.timeouts
+        server = self._servers.get(upstream.name)
+        if self._session is None:
+            raise RuntimeError(OUTSIDE)
+        if server is None:
+            server = self._servers[upstream.name] = Server(upstream)
+        own = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name not in _OURS])
+        rest = f"{own}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n".encode("latin-1")
+        connection = server.pool.take(asyncio.get_running_loop().time()) or await self._connect(server, upstream)
+        reply = connection.send(server.heads[endpoint] + rest + body, upstream.name, upstream.timeouts)
         try:
-            async with asyncio.timeout(timeouts.first_byte_seconds):
-                response = await self.session.post(
-                    upstream.base_url + endpoint.value.removeprefix("/v1"),
-                    data=body,
-                    headers=_request_headers(upstream, content_type, headers),
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect_seconds),
+            await reply.head()
+        except BaseException:
+            connection.abort()
+            raise
+        return reply
+
+    async def _connect(self, server: Server, upstream: Upstream) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        url = server.url
+        seconds = upstream.timeouts.connect_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await loop.create_connection(
+                    partial(UpstreamConnection, loop, server, self._gatherer),
+                    url.hostname or "",
+                    url.port or _PORTS[url.scheme],
+                    ssl=ssl.create_default_context() if url.scheme == "https" else None,
                 )
-        except aiohttp.ConnectionTimeoutError as error:
-            message = f"Upstream {upstream.name!r} could not be reached in {timeouts.connect_seconds:g} s."
-            raise UpstreamUnavailable(message) from error
         except TimeoutError as error:
-            message = f"Upstream {upstream.name!r} did not answer in {timeouts.first_byte_seconds:g} s."
-            raise UpstreamTimedOut(message) from error
-        except aiohttp.ClientConnectorError as error:
+            raise UpstreamUnavailable(f"Upstream {upstream.name!r} could not be reached in {seconds:g} s.") from error
+        except OSError as error:
             raise UpstreamUnavailable(f"Upstream {upstream.name!r} cannot be reached: {describe(error)}.") from error
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise UpstreamError(f"Upstream {upstream.name!r} broke off before it answered: {describe(error)}.") from error
-        lower = {name.lower(): value for name, value in response.headers.items()}
-        return UpstreamReply(response.status, lower, response, timeouts, upstream.name)
+        except UnicodeError as error:
+            raise UpstreamUnavailable(f"Upstream {upstream.name!r} has a host name that cannot be looked up.") from error
+        server.connections.add(connection)
+        return connection
 
 
-def _request_headers(upstream: Upstream, content_type: str, headers: Mapping[str, str]) -> dict[str, str]:
-    own = {"content-type": content_type, "accept-encoding": "identity", "via": VIA}
+def _fixed_head(upstream: Upstream, url: SplitResult, endpoint: Endpoint) -> bytes:
+    lines = [
+        f"POST {url.path.rstrip('/')}{endpoint.value.removeprefix('/v1')} HTTP/1.1",
+        f"host: {url.netloc}",
+        "accept-encoding: identity",
+        f"via: {VIA}",
+    ]
     if upstream.api_key is not None:
-        own["authorization"] = f"Bearer {upstream.api_key}"
-    return {**headers, **own}
+        lines.append(f"authorization: Bearer {upstream.api_key}")
+    return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 
 def describe(error: Exception) -> str:
     """What went wrong on the wire, without addresses: they are the operator's business, not the client's."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or type(error.os_error).__name__
-    return type(error).__name__
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match cause:
+        case ssl.SSLCertVerificationError() as reason:
+            return f"its certificate is not valid: {reason.verify_message}"
+        case ssl.SSLError(reason=str(reason)) | socket.gaierror(strerror=str(reason)):
+            return reason
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+    return type(cause).__name__

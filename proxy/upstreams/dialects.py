@@ -11,7 +11,7 @@ from typing import Final
 from ..exchange import Dialect
 
 _SENDS_USAGE_UNASKED: Final = frozenset({Dialect.TRANSFORMERS})
-_TAKES_REQUEST_ID: Final = frozenset({Dialect.VLLM, Dialect.SGLANG})
+_TAKES_REQUEST_ID: Final = frozenset({Dialect.VLLM})
 _EFFORT: Final = frozenset({Dialect.OPENAI, Dialect.OLLAMA})
 
 
@@ -24,7 +24,10 @@ def can_inject_usage(dialect: Dialect) -> bool:
 
 
 def takes_request_id(dialect: Dialect) -> bool:
-    """Whether the server keeps an `x-request-id` header for its logs without making it an internal key that must be unique."""
+    """Whether the server keeps an `x-request-id` header for its logs without making it an internal key that must be unique.
+
+    `transformers serve` makes it one. SGLang ignores the header so far, and is about to make it one too.
+    """
     return dialect in _TAKES_REQUEST_ID
 
 

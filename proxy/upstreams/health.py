@@ -74,5 +74,5 @@ class Health:
                 return None
         except TimeoutError:
             return "no answer in time"
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
             return describe(error)

@@ -17,10 +17,8 @@ BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 765
 """What OpenAI counts for a square of 1024 pixels in full detail; model servers differ by a factor of three either way."""
 
-_CODE_FENCE: Final = "```"
-_TRACEBACK: Final = re.compile(
-    r"Traceback \(most recent call last\)|^[ \t]+at [^\s(]{1,200} ?\(|^goroutine \d+ \[|panicked at ", re.MULTILINE
-)
+_CODE: Final = ("```", "Traceback (most recent call last)", "panicked at ", "\ngoroutine ")
+_STACK_FRAME: Final = re.compile(r"\n[ \t]+at [^\s(]{1,200} ?\(")
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
 
 
@@ -213,6 +211,8 @@ def _read_part(part: Part | str) -> str:
 
 def _read_content(raw: Raw) -> Content:
     """Text that may or may not be there, in a place where other things may be instead."""
+    if not raw:
+        return None
     try:
         content: Content = _CONTENT.decode(raw)
     except UNREADABLE:
@@ -227,9 +227,10 @@ def _count_images(content: Content) -> int:
 
 
 def _has_code(text: str) -> bool:
-    return _CODE_FENCE in text or _TRACEBACK.search(text) is not None
+    """A code fence, or the trace of an error."""
+    return any(mark in text for mark in _CODE) or _STACK_FRAME.search(text) is not None
 
 
 def _is_given(raw: Raw) -> bool:
     """Whether an optional value is more than nothing."""
-    return bytes(raw) not in {b"", b"null", b"[]", b"{}", b"false"}
+    return len(raw) > 0 and bytes(raw) not in {b"null", b"[]", b"{}", b"false"}

@@ -100,6 +100,18 @@ class ChunkCounter:
         self._watches_tags = self._marks.words is not None
         self._is_in_tags = False
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the next chunk with words counts by its kind alone: no tag is open or awaited that would make it a thought."""
+        return not self._is_in_tags and (self._has_words or not self._watches_tags)
+
+    def add(self, chunks: int, *, is_reasoning: bool) -> None:
+        """Count chunks that are known to carry text, or reasoning."""
+        if is_reasoning:
+            self.reasoning += chunks
+        else:
+            self.content += chunks
+
     def feed(self, events: bytes) -> int:
         """Count whole `events` in compact JSON; returns how many carry text or thoughts."""
         content = _count(events, self._marks.content)

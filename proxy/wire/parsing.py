@@ -44,10 +44,11 @@ _ASKED: Final[Mapping[Endpoint, msgspec.json.Decoder[Asked]]] = {
     Endpoint.EMBEDDINGS: msgspec.json.Decoder[Asked](Inputs),
     Endpoint.RERANK: msgspec.json.Decoder[Asked](Inputs),
 }
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # closed or not: it must not be looked for twice
 _STRIDE: Final = 16 * 1024
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
 
@@ -128,21 +129,11 @@ def _read_json(endpoint: Endpoint, body: bytes) -> tuple[Asked, Body]:
         raise BadRequest(f"The body is nested deeper than {DEPTH_LIMIT} levels.")
     try:
         fields = decode_object(body)
-    except msgspec.ValidationError as error:
-        raise _name_field(str(error)) from None
-    except UNREADABLE as error:
-        reason = (
-            str(error).removeprefix("JSON is malformed: ").replace("Input data was truncated", f"it ends at byte {len(body)}")
-        )
-        raise BadRequest(f"The body is not valid JSON: {reason}.") from None
-    try:
         asked = _ASKED[endpoint].decode(body)
     except msgspec.ValidationError as error:
         raise _name_field(str(error)) from None
-    except UNREADABLE:
-        raise BadRequest(
-            "The body has a string that is no Unicode: half a surrogate pair, or bytes that are not UTF-8."
-        ) from None
+    except UNREADABLE as error:
+        raise BadRequest(f"The body is not valid JSON: {_explain(error, body)}.") from None
     return asked, JsonBody({name: value for name, value in fields.items() if name not in REFUSED_FIELDS})
 
 
@@ -170,6 +161,16 @@ def is_too_deep(body: bytes) -> bool:
             return True
         level = levels[-1]
     return False
+
+
+def _explain(error: Exception, body: bytes) -> str:
+    """Why JSON could not be decoded, with the place where the decoder tells it."""
+    reason = str(error).removeprefix("JSON is malformed: ")
+    if isinstance(error, UnicodeDecodeError):
+        return "a string is not UTF-8"
+    if "truncated" not in reason:
+        return reason
+    return "a string has half a surrogate pair" if _SURROGATE.search(body) else f"it breaks off at byte {len(body)}"
 
 
 def _name_field(reason: str) -> BadRequest:

@@ -152,7 +152,7 @@ def read_usage(endpoint: Endpoint, body: bytes) -> Usage:
     except UNREADABLE:
         return Usage()
     usage = count_tokens(endpoint, fields)
-    if usage.reasoning or not usage.completion or not endpoint.generates:
+    if usage.reasoning or not usage.completion or not endpoint.generates or not (b"reasoning" in body or b"think" in body):
         return usage
     try:
         reply = _REPLY.decode(body)

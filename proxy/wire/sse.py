@@ -36,6 +36,15 @@ class EventSplitter:
         """Whether all that was given out so far ends where an event ends."""
         return not self._is_passing
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next byte begins an event."""
+        return not self._held and not self._is_passing and self._tail.endswith(b"\n")
+
+    def skip(self) -> None:
+        """Whole events, the last with its empty line, went by without being fed."""
+        self._tail = b"\n\n"
+
     def feed(self, block: bytes) -> bytes:
         """All events that `block` completes, in one piece; empty while there is none."""
         if not block:

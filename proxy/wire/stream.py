@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from ..exchange import Endpoint, Usage
 from .chunks import ChunkCounter, compact_json
+from .plain import Envelope, learn
 from .replies import (
     UNREADABLE,
     add_energy,
@@ -105,6 +106,8 @@ class StreamEditor:
         self._counter = ChunkCounter(endpoint)
         self._finishes = _FINISHES.get(endpoint, _CHOICE_FINISHES)
         self._splitter = EventSplitter(cap_bytes=cap_bytes)
+        self._envelopes: list[Envelope] = []
+        """Of the last event with text, and of the last with reasoning."""
 
     @property
     def content_chunks(self) -> int:
@@ -132,6 +135,14 @@ class StreamEditor:
 
     def feed(self, block: bytes) -> list[bytes | UsageEvent]:
         """What to forward now, in order: finished events as one piece, cut only where an event is held for its energy."""
+        if self._splitter.is_empty:
+            for envelope in self._envelopes:
+                events = envelope.count(block)
+                if events:
+                    self._splitter.skip()
+                    self._counter.add(events, is_reasoning=envelope.is_reasoning)
+                    self.chunks = events
+                    return [block]
         return self._read(self._splitter.feed(block))
 
     def flush(self) -> list[bytes | UsageEvent]:
@@ -143,11 +154,23 @@ class StreamEditor:
             self.chunks = 0
             return []
         compact = compact_json(events)
+        reasoning = self._counter.reasoning
         self.chunks = self._counter.feed(compact)
         if not self.has_finished:
             is_done = events.rfind(b"[DONE]", -_DONE_WITHIN_BYTES) >= 0 and _DONE.search(events) is not None
             self.has_finished = is_done or self._finishes.search(compact) is not None
-        return self._open_all(events) if self._is_worth_opening(compact) else [events]
+        if self._is_worth_opening(compact):
+            return self._open_all(events)
+        if self.chunks == 1 and not self.has_finished and self._counter.is_settled:
+            self._learn(events, is_reasoning=self._counter.reasoning > reasoning)
+        return [events]
+
+    def _learn(self, event: bytes, *, is_reasoning: bool) -> None:
+        """Know this kind of event when it comes again."""
+        envelope = learn(event, is_reasoning=is_reasoning)
+        if envelope is not None:
+            others = [known for known in self._envelopes if known.is_reasoning is not is_reasoning]
+            self._envelopes = [envelope, *others]
 
     def _is_worth_opening(self, compact: bytes) -> bool:
         if b'"usage":{' in compact or b'"error"' in compact:

@@ -16,16 +16,19 @@ from jevons.exporters.exporter import Sources
 from jevons.exporters.prometheus import PrometheusExporter
 from jevons.proxy.exchange import (
     Attempt,
+    BypassState,
     Coefficients,
     DeviceState,
     Endpoint,
     Energy,
     EnergyStatus,
     MeteringState,
+    Method,
     Outcome,
     Record,
     Usage,
 )
+from jevons.proxy.observed import Intensity
 
 ACCOUNTS = {"attributed": 60.0, "idle": 30.0, "bypass": 0.0, "unresolved": 10.0}
 DEVICE = DeviceState(
@@ -298,3 +301,38 @@ def test_the_table_makes_the_exporter():
     assert isinstance(made, PrometheusExporter)
     assert series(made)['jevons_request_energy_joules_count{upstream="chat"}'] == 1
     assert DEVICE_INFO.name not in {name.split("{")[0] for name in series(made)}
+
+
+def test_traffic_past_us_is_served():
+    """Tokens that a server served to others, and whether it is known at all; suspicion goes with the device."""
+    bypass = {
+        "chat": BypassState(is_watched=True, prompt_tokens=70.0, output_tokens=5.0),
+        "thinker": BypassState(is_watched=False),
+    }
+    scrape = series(exporter(MeteringState((replace(DEVICE, is_bypass_suspected=True),), bypass=bypass)))
+    assert scrape['jevons_engine_metrics_up{upstream="chat"}'] == 1
+    assert scrape['jevons_engine_metrics_up{upstream="thinker"}'] == 0
+    assert scrape['jevons_bypass_tokens_total{type="prompt",upstream="chat"}'] == 70.0
+    assert scrape['jevons_bypass_tokens_total{type="output",upstream="chat"}'] == 5.0
+    assert not any("bypass_tokens" in name and "thinker" in name for name in scrape)
+    assert scrape['jevons_bypass_suspected{device="GPU-1"}'] == 1
+
+
+def test_the_grid_is_served_with_its_source():
+    """The intensity and the time that it is for; a constant is for all times, and what is unknown is absent."""
+    scrape = series(exporter(MeteringState(intensity=Intensity(360.0, "file", 1.7e9))))
+    assert scrape['jevons_carbon_intensity_grams_per_joule{source="file"}'] == pytest.approx(1e-4)
+    assert scrape['jevons_carbon_intensity_timestamp_seconds{source="file"}'] == 1.7e9
+    scrape = series(exporter(MeteringState(intensity=Intensity(0.0, "constant"))))
+    assert scrape['jevons_carbon_intensity_grams_per_joule{source="constant"}'] == 0.0
+    assert not any("timestamp" in name for name in scrape)
+    assert not any("carbon" in name for name in series(exporter()))
+
+
+def test_estimates_are_kept_apart():
+    """What was not measured is counted by itself, and never among what was."""
+    made = exporter()
+    made.export(replace(FINISHED, energy=Energy(joules=12.0, method=Method.ESTIMATED)))
+    scrape = series(made)
+    assert scrape['jevons_estimated_energy_joules_total{upstream="chat"}'] == 12.0
+    assert scrape['jevons_request_energy_joules_count{upstream="chat"}'] == 0

@@ -41,6 +41,7 @@ def test_defaults():
     assert (made.auth, made.admin_token, made.admin_public, made.policies) == (None, None, False, ())
     assert (made.default, made.drain_seconds, made.energy.pue, made.energy.carbon) == ("direct", 30.0, 1.0, None)
     assert made.limits == LimitsSection(body_bytes=33_554_432, body_seconds=60.0)
+    assert made.gather_milliseconds == 10.0
 
 
 def test_to_upstreams_with_defaults():
@@ -139,8 +140,10 @@ def test_bad_urls(url):
         ({"drain_seconds": -1}, ("drain_seconds",)),
         ({"drain_seconds": float("inf")}, ("drain_seconds",)),
         ({"energy": {"pue": 0.9}}, ("energy", "pue")),
-        ({"energy": {"carbon": {}}}, ("energy", "carbon", "gco2e_per_kwh")),
+        ({"energy": {"carbon": {}}}, ("energy", "carbon")),
         ({"limits": {"body_bytes": 0}}, ("limits", "body_bytes")),
+        ({"gather_milliseconds": -1}, ("gather_milliseconds",)),
+        ({"gather_milliseconds": 1001}, ("gather_milliseconds",)),
         ({"policies": [{}]}, ("policies", 0)),
         ({"policies": [{"type": "caller", "x": 1}]}, ("policies", 0, "caller", "x")),
         ({"policies": [{"type": "rules", "rules": []}]}, ("policies", 0, "rules", "rules")),
@@ -158,6 +161,8 @@ def test_bad_values(more, location):
         ({"model": " "}, "model"),
         ({"devices": []}, "devices"),
         ({"devices": "GPU-1"}, "devices"),
+        ({"devices": ["GPU-1", "0"]}, "devices"),
+        ({"devices": ["http://user:key@node:4938"]}, "devices"),
         ({"api_key": "a b"}, "api_key"),
         ({"context_tokens": 0}, "context_tokens"),
         ({"abilities": ["magic"]}, "abilities"),
@@ -176,6 +181,8 @@ def test_devices():
     """`all` is a word, and left out is not the same."""
     assert with_upstream(devices="all").upstreams[0].devices == ("all",)
     assert with_upstream().upstreams[0].devices is None
+    named = with_upstream(devices=["GPU-1", "cpu", "http://node:4938/", "dcgm+http://node:9400"]).upstreams[0].devices
+    assert named == ("GPU-1", "cpu", "http://node:4938", "dcgm+http://node:9400/metrics")
 
 
 def test_rules_hold_their_conditions():

@@ -34,7 +34,6 @@ NOT_SERVED_EXAMPLES = {
     "upstreams.*.urls": {"upstreams": [upstream("a", urls=[])]},
     "upstreams.*.max_concurrency": {"upstreams": [upstream("a", max_concurrency=1)]},
     "upstreams.*.dialect": {"upstreams": [upstream("a", dialect="litellm")]},
-    "upstreams.*.devices.*": {"upstreams": [upstream("a", devices=["GPU-1", "https://node:1"])]},
     "policies.*.type": {"policies": [{"type": "difficulty"}]},
 }
 

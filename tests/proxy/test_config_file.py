@@ -83,7 +83,6 @@ energy:
         "config.yaml:15:48: policies.2.rules.0.to: names no upstream; known are direct, reasoning, chat, did you mean chat?",
         "config.yaml:17:1: default: given twice, first on line 16",
         "config.yaml:19:8: energy.pue: must be a finite number",
-        "config.yaml:21:5: energy.carbon.gco2e_per_kwh: missing key",
         "config.yaml:21:5: energy.carbon.gco2e: unknown key, did you mean gco2e_per_kwh?",
     ]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jevons.proxy.errors import MeterError
 from jevons.proxy.simulation import nvml as module
-from jevons.proxy.simulation.nvml import Fault, SimulatedNvml, build, uuid_of
+from jevons.proxy.simulation.nvml import Fault, SimulatedNvml, build, slice_uuid_of, uuid_of
 
 pytest_plugins = ["nvml_fixture"]
 
@@ -201,3 +201,59 @@ def test_wrong_hands_are_refused(simulate, nvml_library, tmp_path):
         SimulatedNvml(nvml_library, tmp_path / "second").set_power(0, 1.0)
     with pytest.raises(MeterError, match="cannot be loaded"):
         SimulatedNvml(tmp_path / "nothing.so", tmp_path / "second").open()
+
+
+def test_a_board_is_split_and_made_whole(simulate):
+    """Its slices are MIG devices with UUIDs of their own, lead back to the board, and have neither energy nor power."""
+    gpus = simulate(gpus=2)
+    gpus.set_slices(1, 2)
+    board = handle_of(1)
+    assert pynvml.nvmlDeviceGetMigMode(board)[0] == 1
+    assert pynvml.nvmlDeviceGetMaxMigDeviceCount(board) == 7
+    for number in range(2):
+        part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(board, number)
+        assert pynvml.nvmlDeviceGetUUID(part) == slice_uuid_of(1, number)
+        assert pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByUUID(slice_uuid_of(1, number))) == slice_uuid_of(1, number)
+        assert pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part)) == uuid_of(1)
+        with pytest.raises(pynvml.NVMLError_InvalidArgument):
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(part)
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        pynvml.nvmlDeviceGetMigDeviceHandleByIndex(board, 2)
+    gpus.set_slices(1, 0)
+    assert pynvml.nvmlDeviceGetMigMode(board)[0] == 0
+    assert pynvml.nvmlDeviceGetMaxMigDeviceCount(board) == 0
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        pynvml.nvmlDeviceGetHandleByUUID(slice_uuid_of(1, 0))
+
+
+def test_a_board_has_at_most_seven_slices(simulate):
+    """And a process is placed only on one that is there."""
+    gpus = simulate()
+    with pytest.raises(IndexError):
+        gpus.set_slices(0, 8)
+    with pytest.raises(IndexError):
+        gpus.place_process(0, 1, 0)
+
+
+def test_each_slice_lists_its_own_processes(simulate):
+    """The board lists all, with the slice each is on."""
+    gpus = simulate()
+    gpus.set_slices(0, 2)
+    gpus.set_processes(0, {5: 10, 6: 20, 7: 30})
+    gpus.place_process(0, 6, 1)
+    part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle_of(0), 1)
+    assert [process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(part)] == [6]
+    listed = pynvml.nvmlDeviceGetComputeRunningProcesses(handle_of(0))
+    assert [(process.pid, process.gpuInstanceId) for process in listed] == [(5, 2**32 - 1), (6, 1), (7, 2**32 - 1)]
+
+
+def test_a_superchip_has_the_modules_power_only(simulate):
+    """By field 186 with scope 1, and an ordinary board by scope 0."""
+    gpus = simulate(gpus=2, NVSIM_POWER_STEP_MS="0")
+    gpus.set_fault(0, Fault.MODULE)
+    asked = [(186, 0), (186, 1), (186, 2)]
+    superchip, ordinary = (pynvml.nvmlDeviceGetFieldValues(handle_of(gpu), asked) for gpu in range(2))
+    assert [field.nvmlReturn for field in superchip] == [3, 0, 3]
+    assert [field.nvmlReturn for field in ordinary] == [0, 3, 3]
+    with pytest.raises(pynvml.NVMLError_NotSupported):
+        pynvml.nvmlDeviceGetPowerUsage(handle_of(0))

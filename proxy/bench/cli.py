@@ -1,0 +1,74 @@
+"""`jevons bench`: reproducible benchmarks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from .rounds import Run
+
+STEM: Final = "proxy"
+"""What the files of results are called."""
+
+
+@click.group()
+def bench() -> None:
+    """Measure jevons itself."""
+
+
+@bench.command("proxy")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often to visit every subject.")
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=4.0, show_default=True, help="Counted per workload.")
+@click.option("--only", multiple=True, metavar="NAME", help="Measure this subject; may be given again.")
+@click.option("--workload", "wanted", multiple=True, metavar="NAME", help="Run this workload; may be given again.")
+@click.option("--peers", is_flag=True, help="Install other gateways first, each into an environment of its own.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, Markdown and a plot there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def proxy(
+    *, rounds: int, seconds: float, only: tuple[str, ...], wanted: tuple[str, ...], peers: bool, out: Path | None, as_json: bool
+) -> None:
+    """Measure what a proxy costs: CPU per request and per event, latency, memory; jevons, nginx, and what else is installed."""
+    from .programs import cache_folder
+    from .report import markdown, results_json
+    from .rounds import Plan, run_bench
+    from .workloads import WORKLOADS
+
+    names = [workload.name for workload in WORKLOADS]
+    for name in wanted:
+        if name not in names:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(names)}", param_hint="--workload")
+    plan = Plan(rounds, seconds, only=only, workloads=tuple(one for one in WORKLOADS if not wanted or one.name in wanted))
+    command = _command(rounds, seconds, only, wanted, peers=peers)
+    run = run_bench(plan, os.sched_getaffinity(0), cache_folder(), lambda line: click.echo(line, err=True), installs_peers=peers)
+    if out:
+        _write(out, run, command)
+    click.echo(results_json(run, command) if as_json else markdown(run, command), nl=False)
+    if not run.visits:
+        sys.exit(1)
+
+
+def _command(rounds: int, seconds: float, only: tuple[str, ...], wanted: tuple[str, ...], *, peers: bool) -> str:
+    """What to type for the same again, without this machine's paths."""
+    words = ["jevons", "bench", "proxy", "--rounds", str(rounds), "--seconds", f"{seconds:g}"]
+    words += [word for name in only for word in ("--only", name)]
+    words += [word for name in wanted for word in ("--workload", name)]
+    return shlex.join([*words, "--peers"] if peers else words)
+
+
+def _write(folder: Path, run: Run, command: str) -> None:
+    from .figures import CPU_FIGURES, tabulate
+    from .plot import draw
+    from .report import markdown, results_json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    titles = {subject.name: subject.title for subject in run.subjects}
+    (folder / f"{STEM}.json").write_text(results_json(run, command))
+    (folder / f"{STEM}.svg").write_text(draw(tabulate(run.visits, CPU_FIGURES), CPU_FIGURES, titles))
+    (folder / f"{STEM}.md").write_text(markdown(run, command, plot=f"{STEM}.svg"))
+    click.echo(f"written to {folder}: {STEM}.json, {STEM}.md, {STEM}.svg", err=True)

@@ -1,0 +1,116 @@
+"""Work that is booked as a whole: a prompt as it comes to be known, and replies whose tokens nobody saw arrive."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from ..exchange import Usage
+from ..units import Joules, Seconds
+from .account import Account, Quantities
+from .bypass import Seen
+from .engine import Engine
+
+_MOST_TAKEN: Final = 0.9
+"""Of an open bin's work, what may be taken back for prompt work that has settled."""
+PROMPT_DOUBT: Final = 0.25
+"""How far, relative, the estimate of a prompt from its text may be off."""
+
+
+class PromptTokens:
+    """What is known of one attempt's prompt: an estimate, and how much of it the server has cached, until it counts."""
+
+    def __init__(self, estimate: float, engine: Engine) -> None:
+        self.tokens = estimate * engine.tokens_per_estimate.value
+        self.fresh = self.tokens * engine.fresh_share.value
+        """Those that were not in the server's cache and had to be read."""
+        self._estimate = estimate
+        self._engine = engine
+        self._is_counted = False
+
+    def count(self, usage: Usage) -> None:
+        """Take the server's counts, where it gave any, and learn from them."""
+        if not usage.prompt:
+            return
+        self._is_counted = True
+        expected, length = self.fresh, self.tokens
+        self.tokens = usage.prompt
+        if usage.cached is None:
+            self.fresh = usage.prompt * self._engine.fresh_share.value
+        else:
+            self.fresh = max(0, usage.prompt - usage.cached)
+            if expected > 0.0:
+                self._engine.saw_prompt_error(self.fresh / expected - 1.0, usage.prompt / length - 1.0)
+        self._engine.saw_prompt(usage.prompt, usage.cached, self._estimate)
+
+    def seen(self, account: Account, output: float, output_doubt: float) -> Seen:
+        """Together with so much output; some servers count the prompt once for each of several answers."""
+        if account.output is not None:
+            output, output_doubt = account.output, 0.0
+        tokens = self.tokens * account.sequences
+        return Seen(tokens, self.fresh, output, 0.0 if self._is_counted else PROMPT_DOUBT * tokens, output_doubt * output)
+
+    @property
+    def doubt(self) -> float:
+        """How far, relative, its work may be off."""
+        return 0.0 if self._is_counted else math.sqrt(self._engine.prompt_error.value)
+
+    @property
+    def seconds(self) -> Seconds | None:
+        """How long the engine takes to read it; None while nothing is known of its speed."""
+        return self._engine.seconds_of(self.fresh * self._engine.coefficients.joules_per_prompt_token)
+
+    def read_share(self, waited: Seconds) -> float:
+        """How much of it can have been read in so long a wait."""
+        seconds = self.seconds
+        return 1.0 if seconds is None or seconds <= waited else waited / seconds
+
+
+def book_missing_prompt(account: Account, engine: Engine, actual: float, span: tuple[Seconds, Seconds]) -> None:
+    """Let the prompt tokens sum to `actual`: more are spread over `span`, fewer are taken back from open bins.
+
+    What has settled was paid too dearly then, and others too little: in the open bins the account's work counts for less.
+    """
+    settled, open_work = account.settled, account.open_work()
+    missing = actual - settled.prompt - settled.late - open_work.prompt - open_work.late
+    if missing > 0:
+        account.deposit(*span, Quantities(prompt=missing), engine.oldest_open)
+        return
+    for quantities in account.bins.values():
+        removed = min(max(0.0, quantities.prompt), -missing)
+        quantities.prompt -= removed
+        missing += removed
+    if missing < 0.0:
+        _take_back(account, engine, -missing * engine.coefficients.joules_per_prompt_token)
+
+
+def _take_back(account: Account, engine: Engine, joules: Joules) -> None:
+    """Let an account's open bins count for so much less: predicted joules, in the unit of prompt tokens."""
+    each = engine.coefficients.joules_per_prompt_token
+    most = {index: _MOST_TAKEN * quantities.joules(engine.coefficients) for index, quantities in account.bins.items()}
+    total = sum(most.values())
+    if total > 0.0 and each > 0.0:
+        share = min(1.0, joules / total)
+        for index, own in most.items():
+            account.bins[index].late -= share * own / each
+
+
+def book_tokens(account: Account, engine: Engine, tokens: float, prompt: float, span: tuple[Seconds, Seconds]) -> None:
+    """Decode so many more tokens, evenly over `span`, each in a step with those who decoded then."""
+    steps = tokens * engine.step_shares.mean(*span)
+    context = prompt + (account.settled.tokens + tokens / 2) / account.sequences
+    account.deposit(*span, Quantities(steps=steps, tokens=tokens, context=tokens * context), engine.oldest_open)
+
+
+def book_reply(account: Account, engine: Engine, prompt: PromptTokens, tokens: float, span: tuple[Seconds, Seconds]) -> None:
+    """A whole reply: what has not settled of its prompt is read up to `span`, of its tokens decoded within."""
+    settled = account.settled
+    begin = min(span[1], max(span[0], engine.oldest_open * account.width))
+    book_tokens(account, engine, max(0.0, tokens - settled.tokens), prompt.tokens, (begin, span[1]))
+    reading = (account.started, span[0])
+    if settled.steps == 0.0:
+        account.deposit(*reading, Quantities(steps=engine.step_shares.mean(*reading)), engine.oldest_open)
+    book_missing_prompt(account, engine, prompt.fresh, reading)
+    if settled.tokens > tokens:
+        paid = Quantities(settled.steps, settled.tokens, settled.context).joules(engine.coefficients)
+        _take_back(account, engine, paid * (1.0 - tokens / settled.tokens))

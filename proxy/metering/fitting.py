@@ -1,0 +1,224 @@
+"""An engine's energy coefficients, learned from the bins that settle.
+
+Per window of a second the device has shown so many joules, and the requests so many steps, tokens, context tokens and prompt
+tokens, with nobody in flight for so long. Non-negative least squares over these sums, with forgetting, gives joules per unit of
+each. Relative residuals, since what errs (a counter's edge, a power that drifts) errs in proportion.
+
+Everything is kept in terms of the start values: each term's factor over its start is sought. What the windows cannot tell apart
+(at an even load a step's fixed part and its tokens) stays near what all factors have in common, since an even pull towards that
+is part of the sum; and none may be more than three times off it, one way or the other. The sums are 5 x 5, so that a window costs
+the same whatever has been seen before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from ..exchange import Coefficients
+from ..units import Joules, Seconds, Watts
+from .account import Quantities
+
+TABLE_DOUBT: Final = 0.5
+"""How far, relative, each ratio of start values from the table of public measurements may be off for another engine."""
+GIVEN_DOUBT: Final = 0.2
+"""The same of values that the configuration gives."""
+TERMS: Final = 4
+"""Fixed, token, context, prompt: the order of `Coefficients`. Idle seconds come last."""
+_PROMPT: Final = 3
+_SIZE: Final = TERMS + 1
+_IDLE_UNIT_WATTS: Final = 100.0
+"""Only a scale: what is found for idle time is the measured power."""
+FURTHEST: Final = 3.0
+"""How far a factor may be from what all have in common."""
+WINDOW_SECONDS: Final = 1.0
+"""Long against a counter's step, so that little energy falls beyond a window's edges."""
+_MEMORY_SECONDS: Final = 1200.0
+_PULL: Final = 5e-5
+"""Towards the common factor, per second of what was seen: the variance that errors in the sums add to each term's share."""
+_PULL_SECONDS: Final = 60.0
+"""So many seconds' worth of it from the beginning."""
+_OUTLIER: Final = 0.3
+"""A window whose joules are so far, relative, from what is expected weighs less."""
+_SWEEPS: Final = 40
+_SOLVE_SECONDS: Final = 2.0
+_STRIDE: Final = 0.3
+"""Of the way from what is used to what is found, so much at a time: no request's price leaps."""
+_LEAST_SECONDS: Final = 20.0
+"""Of what was seen, before anything is concluded."""
+
+Row: TypeAlias = list[float]
+
+
+@dataclass(slots=True)
+class _Window:
+    """Sums over the latest bins."""
+
+    seconds: Seconds = 0.0
+    idle_seconds: Seconds = 0.0
+    joules: Joules = 0.0
+    prompt_variance: float = 0.0
+    work: Quantities = field(default_factory=Quantities)
+
+
+class Fit:
+    """The coefficients of one engine, from their start values on.
+
+    Args:
+        start: What they are taken to be until something has been seen.
+        doubt: How far, relative, each of them may be off then.
+    """
+
+    def __init__(self, start: Coefficients, *, doubt: float) -> None:
+        self.start = start
+        self.factors = [1.0] * _SIZE
+        """Of each term over its start value, as found last."""
+        self.coefficients = start
+        """What to use: the ratios found, on the scale of the start values."""
+        self.measured: Coefficients | None = None
+        """The same in joules as measured; None until enough was seen."""
+        self.covariance = [[doubt**2 if i == j else 0.0 for j in range(TERMS)] for i in range(TERMS)]
+        """Of the terms' relative errors."""
+        self.tokens_per_step = 1.0
+        """What a server puts into one chunk. Where that is several steps' tokens, steps are undercounted by as much."""
+        self.seconds: Seconds = 0.0
+        """Of windows seen, those long past forgotten."""
+        self._doubt = doubt
+        self._units = [*_terms(start), _IDLE_UNIT_WATTS]
+        self._squares: list[Row] = [[0.0] * _SIZE for _ in range(_SIZE)]
+        """The sum of weighted outer products of a window's shares."""
+        self._sums: Row = [0.0] * _SIZE
+        self._weight = 0.0
+        self._window = _Window()
+        self._due: Seconds = 0.0
+
+    def see(
+        self, work: Quantities, joules: Joules, *, seconds: Seconds, idle_seconds: Seconds = 0.0, prompt_variance: float = 0.0
+    ) -> None:
+        """Take one clean bin: all the work in it, all it consumed, and for how long nobody was in flight.
+
+        `prompt_variance` is that of its prompt tokens, where they are an estimate: what they seem to vary by that alone says
+        nothing of their cost.
+        """
+        window = self._window
+        window.prompt_variance += prompt_variance
+        window.work.add(work)
+        window.joules += joules
+        window.seconds += seconds
+        window.idle_seconds += idle_seconds
+        if window.seconds >= WINDOW_SECONDS:
+            self._take(window)
+            self._window = _Window()
+            self._due += window.seconds
+            if self._due >= _SOLVE_SECONDS:
+                self._due = 0.0
+                self._conclude()
+
+    def skip(self) -> None:
+        """A bin came that is not clean: the next window begins after it."""
+        self._window = _Window()
+
+    def _take(self, window: _Window) -> None:
+        if window.joules <= 0.0:
+            return
+        work = window.work
+        amounts = (work.steps, work.tokens, work.context, work.prompt, window.idle_seconds)
+        shares = [amount * unit / window.joules for amount, unit in zip(amounts, self._units, strict=True)]
+        miss = abs(1.0 - sum(factor * share for factor, share in zip(self.factors, shares, strict=True)))
+        weight = window.seconds * (_OUTLIER / miss if self.is_known and miss > _OUTLIER else 1.0)
+        kept = 1.0 - window.seconds / _MEMORY_SECONDS
+        for row, squares in zip(shares, self._squares, strict=True):
+            for column, share in enumerate(shares):
+                squares[column] = kept * squares[column] + weight * row * share
+        noise = window.prompt_variance * (self._units[_PROMPT] / window.joules) ** 2
+        self._squares[_PROMPT][_PROMPT] -= weight * min(noise, shares[_PROMPT] ** 2)
+        self._sums = [kept * total + weight * share for total, share in zip(self._sums, shares, strict=True)]
+        self._weight = kept * self._weight + weight
+        self.seconds = kept * self.seconds + window.seconds
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough has been seen for a conclusion."""
+        return self.seconds >= _LEAST_SECONDS
+
+    @property
+    def idle_watts(self) -> Watts | None:
+        """The power with nobody in flight, by the fit; None while there was none."""
+        return self.factors[TERMS] * _IDLE_UNIT_WATTS if self._squares[TERMS][TERMS] > 0.0 else None
+
+    def _conclude(self) -> None:
+        """Move what is used towards what is found."""
+        if not self.is_known:
+            return
+        common = self.solve()
+        used = zip(_terms(self.coefficients), self.factors[:TERMS], self._units[:TERMS], strict=True)
+        self.coefficients = Coefficients(*(old + _STRIDE * (factor / common * unit - old) for old, factor, unit in used))
+        found = zip(self.factors[:TERMS], self._units[:TERMS], strict=True)
+        self.measured = Coefficients(*(factor * unit for factor, unit in found))
+        self.covariance = self._doubts()
+
+    def solve(self) -> float:
+        """Find the factors that explain best what was seen; returns what all terms have in common."""
+        common = self._common()
+        pull = self._pull()
+        for _ in range(_SWEEPS):
+            for term in range(TERMS):
+                most = FURTHEST * (max(1.0, self.tokens_per_step) if term == 0 else 1.0)
+                self._descend(term, pull, common, (common / FURTHEST, common * most))
+            self._descend(TERMS, 0.0, 0.0, (0.0, math.inf))
+        return common
+
+    def _common(self) -> float:
+        """The one factor that would explain it best if it were all terms'."""
+        idle = self.factors[TERMS]
+        square = sum(sum(row[:TERMS]) for row in self._squares[:TERMS])
+        total = sum(self._sums[:TERMS]) - idle * sum(self._squares[TERMS][:TERMS])
+        return max(total / square, 1e-6) if square > 0.0 else 1.0
+
+    def _pull(self) -> float:
+        return _PULL * (self._weight + _PULL_SECONDS)
+
+    def _descend(self, term: int, pull: float, towards: float, bounds: tuple[float, float]) -> None:
+        """The best factor of one term, given the others."""
+        row = self._squares[term]
+        curvature = row[term] + pull
+        if curvature <= 0.0:
+            return
+        others = sum(row[other] * self.factors[other] for other in range(_SIZE) if other != term)
+        # In the pull a factor counts relative to the common one, hence the same unit as a share.
+        best = (self._sums[term] - others + pull * towards) / curvature
+        self.factors[term] = min(max(best, bounds[0]), bounds[1])
+
+    def _doubts(self) -> list[Row]:
+        """The covariance of the terms' relative errors: the start's, less what has been learned.
+
+        With a doubt `d` at the start and a pull `p`, least squares leaves `d^2 p (A + p)^-1`, where `A` are the squares seen.
+        """
+        pull = self._pull()
+        matrix = [[self._squares[i][j] + (pull if i == j else 0.0) for j in range(TERMS)] for i in range(TERMS)]
+        inverse = _inverse(matrix)
+        return [[self._doubt**2 * pull * value for value in row] for row in inverse]
+
+
+def _terms(coefficients: Coefficients) -> list[float]:
+    return [
+        coefficients.fixed_joules_per_step,
+        coefficients.joules_per_token,
+        coefficients.joules_per_context_token,
+        coefficients.joules_per_prompt_token,
+    ]
+
+
+def _inverse(matrix: list[Row]) -> list[Row]:
+    """Of a symmetric positive definite matrix, by Gauss and Jordan; small, so that order does not matter."""
+    size = len(matrix)
+    rows = [[*row, *(1.0 if i == j else 0.0 for j in range(size))] for i, row in enumerate(matrix)]
+    for i in range(size):
+        pivot = rows[i][i]
+        rows[i] = [value / pivot for value in rows[i]]
+        for j in range(size):
+            if j != i:
+                factor = rows[j][i]
+                rows[j] = [value - factor * own for value, own in zip(rows[j], rows[i], strict=True)]
+    return [row[size:] for row in rows]

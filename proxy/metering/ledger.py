@@ -1,0 +1,70 @@
+"""One device's book: its counter, when it was busy, and the four accounts of what has settled."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from ..units import Joules, Seconds, Watts
+from .bins import BusyTime, spread
+from .counter import BinEnergy, DeviceCounter
+from .evidence import ExpectedPrice
+from .meter import Device
+from .price_watch import PriceWatch
+
+ACCOUNTS: Final = ("attributed", "idle", "bypass", "unresolved")
+_IDLE_SETTLED_SECONDS: Final = 2.0
+_IDLE_BINS_KEPT: Final = 240
+
+
+class DeviceLedger:
+    """One device: its counter, when it was busy, and the four accounts of what has settled."""
+
+    def __init__(self, device: Device, bin_seconds: Seconds) -> None:
+        self.counter = DeviceCounter(device, bin_seconds=bin_seconds, divide=self._divide)
+        self.accounts: dict[str, Joules] = dict.fromkeys(ACCOUNTS, 0.0)
+        self.busy = BusyTime()
+        self.expected = ExpectedPrice()
+        self.price_watch: PriceWatch | None = None
+        """Tells a price that cannot be; where there is none all prices are believed."""
+        self.idle_watts: Watts | None = None
+        """The median power of recent bins after two seconds with nobody in flight; None until one has been seen."""
+        self.width = bin_seconds
+        self._idle_bins = 0
+        """Consecutive bins with nobody in flight."""
+        self._idle_seen: deque[Watts] = deque(maxlen=_IDLE_BINS_KEPT)
+
+    def _divide(self, begin: Seconds, end: Seconds, joules: Joules) -> Iterator[tuple[int, float]]:
+        """Energy over time: the idle part draws the idle power, the busy part the rest; even while that is unknown."""
+        busy = self.busy.seconds(begin, end)
+        idle = end - begin - busy
+        if self.idle_watts is None or busy <= 0.0 or idle <= 0.0 or joules <= 0.0:
+            yield from spread(begin, end, self.width)
+            return
+        idle_share = min(1.0, self.idle_watts * idle / joules)
+        left, last = 1.0, int(end // self.width)
+        for index in range(int(begin // self.width), last):
+            since, until = max(begin, index * self.width), (index + 1) * self.width
+            busy_here = self.busy.seconds(since, until)
+            share = idle_share * (until - since - busy_here) / idle + (1 - idle_share) * busy_here / busy
+            left -= share
+            yield index, share
+        yield last, max(0.0, left)
+
+    def idle_joules(self, joules: Joules, busy_seconds: Seconds) -> Joules:
+        """The part of one bin's energy that nobody pays: idle power for the idle time; pro rata until that is known."""
+        idle_seconds = max(0.0, self.width - busy_seconds)
+        if busy_seconds <= 0.0:
+            return joules
+        if self.idle_watts is None:
+            return joules * idle_seconds / self.width
+        return min(joules, self.idle_watts * idle_seconds)
+
+    def learn_idle(self, energy: BinEnergy, busy_seconds: Seconds, *, is_known: bool) -> None:
+        """Learn the idle power from a bin that was idle, and had been for a while."""
+        self._idle_bins = 0 if busy_seconds > 0 else self._idle_bins + 1
+        if is_known and not energy.flags and self._idle_bins * self.width > _IDLE_SETTLED_SECONDS:
+            self._idle_seen.append(energy.joules / self.width)
+            self.idle_watts = statistics.median(self._idle_seen)
