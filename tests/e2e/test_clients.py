@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 
 import openai
 import pytest
 from jevons_process import CHAT_MODEL, THINKER_MODEL, final_record, get, until
 
 ASK = [{"role": "user", "content": "What is the capital of Peru?"}]
+IDLE_IS_LEARNED_SECONDS = 3.5
+"""With nobody in flight: until then a bin that is partly idle is divided by time, and so short a request gets too little."""
 PROVE = [{"role": "user", "content": "Prove that there are infinitely many primes."}]
 TOOL = {
     "type": "function",
@@ -209,6 +212,7 @@ def assert_cancelled(proxy, server, request_id):
 
 def test_a_client_that_leaves_a_stream(client, proxy, models):
     """Closing the stream stops the engine, and what it took until then is accounted for."""
+    time.sleep(IDLE_IS_LEARNED_SECONDS)
     raw = client.chat.completions.with_raw_response.create(model="thinker", messages=PROVE, stream=True)
     stream = raw.parse()
     for _, _chunk in zip(range(20), stream, strict=False):
