@@ -64,9 +64,14 @@ async def final_joules(session, main, request_id):
         await asyncio.sleep(0.05)
 
 
+FIRST_READINGS_SECONDS = 0.5
+"""Of what began before the device was first read, nobody knows all: such a request's joules are null."""
+
+
 async def test_the_parts_sum_to_the_device(serve):
     """Under 32 concurrent streams every scrape conserves to 1e-9; in the end the requests have what was attributed."""
     process = serve()
+    await asyncio.sleep(FIRST_READINGS_SECONDS)
     scrapes = []
 
     async def keep_scraping():
@@ -167,6 +172,6 @@ async def test_a_real_prometheus_sees_the_parts_sum(prometheus, proxy):
     [worst] = query(prometheus, CONSERVATION)
     assert float(worst["value"][1]) <= CONSERVED_TO
     [scrapes] = query(prometheus, 'sum_over_time(up{job="jevons"}[1m])')
-    assert int(scrapes["value"][1]) > 5
+    assert int(scrapes["value"][1]) >= 4
     [watts] = query(prometheus, 'rate(jevons_energy_joules_total{account="attributed"}[1m])')
     assert float(watts["value"][1]) > 0.0
