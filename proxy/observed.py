@@ -30,3 +30,42 @@ class Intensity:
     """The configuration's word for it: `constant`, `file`, `uk_carbon_intensity`, `electricity_maps`."""
     at: float | None = None
     """The time that it is for, in Unix time; None for a constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """One server as requests have found it."""
+
+    server: str
+    """The upstream's name, or `chat#1` where that has several."""
+    ejected: float
+    """1 while it is left alone, 0.5 while it is tried, else 0."""
+    ejections: int
+    """Ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """Who waits for one upstream, and what became of those that could not be served by it."""
+
+    upstream: str
+    waiting: int
+    full: int
+    """Turned away, ever, since the line was full."""
+    late: int
+    """Sent off, ever, since no place came free in time."""
+    retries: int
+    """Tries that failed here and were made again elsewhere, ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """What one holder has used of one budget in the window that runs."""
+
+    name: str
+    holder: str
+    """The tenant, `tenant/key`, or `all`."""
+    used_joules: float
+    limit_joules: float
+    resets_at: float
+    """In Unix time."""

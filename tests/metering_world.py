@@ -15,6 +15,7 @@ from jevons.proxy.exchange import Coefficients, EnergyStatus, Usage
 from jevons.proxy.metering.attribution import BIN_SECONDS, Attribution
 from jevons.proxy.metering.meter import Device, Sample
 from jevons.proxy.metering.work import Work
+from jevons.proxy.observed import ServedTokens
 
 COEFFICIENTS = Coefficients(3.16, 0.056, 3.4e-5, 0.0226)
 LIMIT_WATTS = 700.0
@@ -71,6 +72,8 @@ class World:
     """The devices of each."""
     now: float = 1000.1
     attempts: list[tuple[str, Work]] = field(default_factory=list)
+    served: dict[str, ServedTokens] = field(default_factory=dict)
+    """What engines' own counters show."""
 
     def __post_init__(self) -> None:
         """Let the attribution know them all."""

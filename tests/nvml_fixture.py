@@ -6,6 +6,7 @@ The library is compiled once per session. Once loaded here, the real `nvidia-ml-
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,14 +28,21 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def simulate(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
+def free_library(nvml_library: Path) -> Path:
+    """The library with no state open: whoever looked for boards in this process before has found those of its default one."""
+    ctypes.CDLL(str(nvml_library)).nvsim_detach()
+    return nvml_library
+
+
+@pytest.fixture
+def simulate(free_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
     """Opens the simulation once: `simulate(gpus=2, NVSIM_STEP_MS="0")`. The time is moved by hand unless `by_hand=False`."""
     with ExitStack() as stack:
 
         def open_simulation(*, gpus: int = 1, by_hand: bool = True, **environment: str) -> SimulatedNvml:
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
-            simulation = stack.enter_context(SimulatedNvml(nvml_library, tmp_path / "gpus", gpus=gpus))
+            simulation = stack.enter_context(SimulatedNvml(free_library, tmp_path / "gpus", gpus=gpus))
             if by_hand:
                 simulation.advance(1.0)
             assert pynvml.nvmlLib is None or hasattr(pynvml.nvmlLib, "nvsim_attach"), "another driver library is loaded"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import random
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from jevons.proxy.exchange import Coefficients, Energy, Usage
@@ -94,13 +94,15 @@ class Play:
     tokens_per_chunk: int = 1
     estimate_error: float = 0.2
     """By how much, at most and relative, the proxy's own estimates of prompt tokens are off."""
+    maker: Callable[[], Attribution] = Attribution
+    """Who divides the energy."""
     think_seconds: float = 0.0
     """The mean pause of a client between an answer and its next request."""
 
     def run(self) -> Play:
         """Play it to its end, and twelve seconds more."""
         self.random = random.Random(self.seed)
-        self.attribution = Attribution()
+        self.attribution = self.maker()
         lag = self.counter_lag if self.known_lag else 0.0
         ids = [f"GPU-{i}" for i in range(self.gpus)]
         for id_ in ids:

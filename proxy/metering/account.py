@@ -30,6 +30,14 @@ class Quantities:
         self.prompt += other.prompt * share
         self.late += other.late * share
 
+    def absorb(self, other: Quantities) -> None:
+        """Add all of other work."""
+        self.steps += other.steps
+        self.tokens += other.tokens
+        self.context += other.context
+        self.prompt += other.prompt
+        self.late += other.late
+
     def fixed_joules(self, coefficients: Coefficients) -> Joules:
         """Predicted joules of the fixed part."""
         return self.steps * coefficients.fixed_joules_per_step
@@ -63,6 +71,12 @@ class Charge:
     """Of c_kv."""
     by_prompt: Joules = 0.0
     """Of c_p."""
+    beside_unseen: Joules = 0.0
+    """Of `joules`, as much as hangs on tokens that were expected in the same bins and not seen."""
+    scatter: float = 0.0
+    """The variance that single bins' prices leave in `joules`."""
+    beside_rivals: Joules = 0.0
+    """By how much `joules` may be off since this engine's work and that of others on the device compare otherwise."""
     beside_bypass: Joules = 0.0
     """Of `joules`, as much as hangs on what others were found to have done in the same bins."""
 
@@ -100,6 +114,16 @@ class Account:
                 quantities.prompt -= work.prompt * share
                 quantities.late += work.prompt * share
 
+    def decode(self, index: int, steps: float, tokens: float, context: float) -> None:
+        """Put decoded tokens into one bin that is open."""
+        quantities = self.bins.get(index)
+        if quantities is None:
+            self.bins[index] = Quantities(steps, tokens, context)
+        else:
+            quantities.steps += steps
+            quantities.tokens += tokens
+            quantities.context += context
+
     def bin(self, index: int) -> Quantities:
         """The work in one bin, made when there is none."""
         quantities = self.bins.get(index)
@@ -111,14 +135,14 @@ class Account:
         """One bin's work, to be charged; it counts as settled from then on."""
         quantities = self.bins.pop(index, None)
         if quantities is not None:
-            self.settled.add(quantities)
+            self.settled.absorb(quantities)
         return quantities
 
     def open_work(self) -> Quantities:
         """All the work that is not charged yet."""
         total = Quantities()
         for quantities in self.bins.values():
-            total.add(quantities)
+            total.absorb(quantities)
         return total
 
     def seconds_in_flight(self, begin: Seconds, end: Seconds) -> Seconds:

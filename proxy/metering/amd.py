@@ -45,6 +45,9 @@ class AmdMeter:
     name = "amdsmi"
 
     def __init__(self, ids: Collection[str] | None = None, *, clock: Callable[[], Seconds] = time.monotonic) -> None:
+        self.problems: list[str] = []
+        """Why boards that the library knows are not metered."""
+        self.is_for_named = ids is not None
         self._ids = ids
         self._clock = clock
         self._amdsmi: Any = None
@@ -77,7 +80,7 @@ class AmdMeter:
 
     def _find_boards(self) -> list[_Board]:
         boards: dict[str, _Board] = {}
-        problems = []
+        self.problems = []
         try:
             handles = self._amdsmi.amdsmi_get_processor_handles()
         except self._amdsmi.AmdSmiException as error:
@@ -86,12 +89,12 @@ class AmdMeter:
             try:
                 device = self._describe(handle)
             except self._amdsmi.AmdSmiException as error:
-                problems.append(f"AMD GPU {number}: {_words(error)}")
+                self.problems.append(f"AMD GPU {number}: {_words(error)}")
                 continue
             if self._ids is None or {device.id, *device.aliases} & set(self._ids):
                 boards.setdefault(device.id, _Board(device, handle))  # partitions of one board are one board
         if not boards:
-            raise MeterError("; ".join(["amdsmi has no usable board", *problems]))
+            raise MeterError("; ".join(["amdsmi has no usable board", *self.problems]))
         return list(boards.values())
 
     def _describe(self, handle: Any) -> Device:

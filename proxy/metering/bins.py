@@ -7,28 +7,29 @@ in one is paid by the work that was done in it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..units import Seconds
 
 
-def spread(begin: Seconds, end: Seconds, width: Seconds) -> Iterator[tuple[int, float]]:
-    """Yield (bin, share) for the time from `begin` to `end`; the shares sum to 1.
+def spread(begin: Seconds, end: Seconds, width: Seconds) -> Sequence[tuple[int, float]]:
+    """Every (bin, share) of the time from `begin` to `end`; the shares sum to 1.
 
     An instant (`end <= begin`) falls into the one bin that `end` lies in.
     """
     first, last = int(begin // width), int(end // width)
     if last <= first:
-        yield last, 1.0
-        return
+        return ((last, 1.0),)
     span = end - begin
     left = 1.0
+    shares: list[tuple[int, float]] = []
     for index in range(first, last):
         share = ((index + 1) * width - max(begin, index * width)) / span
         left -= share
-        yield index, share
-    yield last, max(0.0, left)
+        shares.append((index, share))
+    shares.append((last, max(0.0, left)))
+    return shares
 
 
 @dataclass(slots=True)
@@ -76,11 +77,15 @@ class BinnedIntegral:
 
 
 class BusyTime:
-    """When somebody was in flight: stretches of time, in order."""
+    """When somebody was in flight: stretches of time.
+
+    Told in order; where several processes tell of theirs, one may be told of some milliseconds late.
+    """
 
     def __init__(self) -> None:
         self._in_flight = 0
         self._began: Seconds = 0.0
+        self._last_end: Seconds = 0.0
         self._stretches: deque[tuple[Seconds, Seconds]] = deque()
         """Those that are over."""
 
@@ -88,16 +93,18 @@ class BusyTime:
         """One more is in flight."""
         self._in_flight += 1
         if self._in_flight > 1:
+            self._began = min(self._began, now)
             return
         self._began = now
         if self._stretches and self._stretches[-1][1] >= now:
-            self._began = self._stretches.pop()[0]
+            self._began = min(now, self._stretches.pop()[0])
 
     def end(self, now: Seconds) -> None:
         """One less."""
         self._in_flight -= 1
-        if self._in_flight == 0 and now > self._began:
-            self._stretches.append((self._began, now))
+        self._last_end = max(self._last_end, now)
+        if self._in_flight == 0 and self._last_end > self._began:
+            self._stretches.append((self._began, self._last_end))
 
     def seconds(self, begin: Seconds, end: Seconds) -> Seconds:
         """How much of the time from `begin` to `end` was busy; whoever is in flight now is taken to be so until `end`."""

@@ -13,6 +13,8 @@ from .engine import Engine
 
 _MOST_TAKEN: Final = 0.9
 """Of an open bin's work, what may be taken back for prompt work that has settled."""
+_FEWEST_TO_TIME: Final = 100
+"""Tokens of a prompt whose reading says how fast the engine reads."""
 PROMPT_DOUBT: Final = 0.25
 """How far, relative, the estimate of a prompt from its text may be off."""
 
@@ -27,6 +29,8 @@ class PromptTokens:
         self._estimate = estimate
         self._engine = engine
         self._is_counted = False
+        self._waited: Seconds | None = None
+        """Until the first token; None before it."""
 
     def count(self, usage: Usage) -> None:
         """Take the server's counts, where it gave any, and learn from them."""
@@ -41,6 +45,9 @@ class PromptTokens:
             self.fresh = max(0, usage.prompt - usage.cached)
             if expected > 0.0:
                 self._engine.saw_prompt_error(self.fresh / expected - 1.0, usage.prompt / length - 1.0)
+            seconds = self.seconds
+            if self._waited is not None and seconds is not None and self.fresh >= _FEWEST_TO_TIME:
+                self._engine.saw_reading(self._waited / seconds)
         self._engine.saw_prompt(usage.prompt, usage.cached, self._estimate)
 
     def seen(self, account: Account, output: float, output_doubt: float) -> Seen:
@@ -62,8 +69,10 @@ class PromptTokens:
 
     def read_share(self, waited: Seconds) -> float:
         """How much of it can have been read in so long a wait."""
+        self._waited = waited
         seconds = self.seconds
-        return 1.0 if seconds is None or seconds <= waited else waited / seconds
+        least = None if seconds is None else seconds * self._engine.reading_pace
+        return 1.0 if least is None or least <= waited else waited / least
 
 
 def book_missing_prompt(account: Account, engine: Engine, actual: float, span: tuple[Seconds, Seconds]) -> None:

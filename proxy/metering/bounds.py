@@ -1,8 +1,9 @@
 """From an account to the energy that people see: joules, bounds, method, status, scope, quality.
 
-The half-width is the root of the sum of squares of independent doubts: the sensor's gain (NVML is specified to 5 %, and one
-card's error is systematic), what the charge would change under a larger F or c_p, what others did in the same bins, the
-part that has not settled, and for short attempts how well energy can be placed in time.
+`low` and `high` are to hold nine of ten true values. The variances of independent doubts add up: the sensor's gain, the ratios
+of the energy model's terms as far as they are learned, the scatter of single bins' prices, how well energy is placed in time,
+tokens that were expected and not seen, prompts that nobody counted, the work of others, and what has not settled. The sizes of
+those that nothing measures were set by the coverage they give in simulation (`jevons bench attribution`, docs/metering.md).
 """
 
 from __future__ import annotations
@@ -17,30 +18,37 @@ from .engine import Engine
 from .estimate import estimated
 from .ledger import DeviceLedger
 
-SENSOR_GAIN_DOUBT: Final = 0.05
-"""NVIDIA, NVML API Reference, nvmlDeviceGetPowerUsage: +/- 5 % of the current power draw."""
-MODEL_DOUBT: Final = 0.5
-OPEN_DOUBT: Final = 0.25
-"""Of work priced at the last bin's price because its own has not settled."""
-BYPASS_DOUBT: Final = 0.25
-"""Of the work of others: its context and its steps are taken to be as ours."""
+NINE_OF_TEN: Final = 1.645
+"""Standard deviations of a normal error."""
+SENSOR_GAIN_LIMIT: Final = 0.05
+"""NVIDIA, NVML API Reference, nvmlDeviceGetPowerUsage: +/- 5 % of the current power draw. Taken as even within that."""
+GAIN_BOUND: Final = 0.9 * SENSOR_GAIN_LIMIT
+"""Nine of ten cards are within this, relative."""
+OPEN_DOUBT: Final = 0.15
+"""Standard deviation, relative, of work priced at the last bin's price because its own has not settled."""
+UNSEEN_DOUBT: Final = 0.04
+"""Of what is charged beside tokens that are only expected."""
+BYPASS_DOUBT: Final = 0.12
+"""Of what is charged beside the work of others: its context and its steps are taken to be as ours."""
+NEIGHBOURS: Final = 1.3
+"""Bins next to each other are off together: so much the more variance have their sums."""
 RESOLUTION_SECONDS: Final = 0.1
 """The usual period of an energy counter: an attempt that is shorter may lie between two of its steps."""
-PLACING_SECONDS: Final = RESOLUTION_SECONDS / 4
-"""How well energy is placed in time, found in simulation: what an attempt draws in so long may be taken for its neighbours'."""
 
 
 def energy_of(account: Account, engine: Engine, devices: list[DeviceLedger]) -> Energy:
     """What an account has been charged, and while it is open what it is about to be. Unknown is None."""
     status = EnergyStatus.FINAL if account.is_final else EnergyStatus.PROVISIONAL
-    quality = set(account.flags).union(*(device.counter.device.quality for device in devices))
+    quality = set(account.flags)
+    for device in devices:
+        quality.update(device.counter.device.quality)
     if account.ended is not None and account.ended - account.started < RESOLUTION_SECONDS:
         quality.add("resolution")
     if engine.is_estimated:
         return estimated(account.charge.joules + account.open_work().joules(engine.coefficients), status, frozenset(quality))
     flags = tuple(sorted(quality))
-    unpriced = _open_charge(account, engine, devices)
-    if not devices or unpriced is None:
+    unpriced = _open_charge(account, engine, devices) if devices else None
+    if unpriced is None:
         return Energy(status=status, quality=flags)
     joules = account.charge.joules + unpriced.joules
     if joules == 0.0 and not account.is_final:
@@ -52,41 +60,57 @@ def energy_of(account: Account, engine: Engine, devices: list[DeviceLedger]) -> 
         # Part of it fell into a gap: what was measured is a floor, the whole is unknown.
         floor = account.charge.joules or None
         return Energy(low=floor, method=method if floor else None, status=status, scope=scope, quality=flags)
-    half = math.hypot(_half_width(account.charge, unpriced, joules), _misplaced(account, joules))
+    by_gain = GAIN_BOUND * joules
+    half = math.hypot(by_gain, NINE_OF_TEN * math.sqrt(_variance(account, unpriced, engine, devices)))
     return Energy(joules, max(0.0, joules - half), joules + half, method, status, scope, flags)
 
 
-def _misplaced(account: Account, joules: Joules) -> Joules:
-    """What the shortness of an attempt leaves in doubt; nothing is said of one that goes on."""
+def _variance(account: Account, unpriced: Charge, engine: Engine, devices: list[DeviceLedger]) -> float:
+    """Of the joules of an account, of which `unpriced` have not settled."""
+    charge = account.charge
+    joules = charge.joules + unpriced.joules
+    price = engine.price.value
+    uncounted = account.prompt_doubt * price * account.settled.prompt_joules(engine.coefficients)
+    doubts = (
+        UNSEEN_DOUBT * charge.beside_unseen,
+        BYPASS_DOUBT * charge.beside_bypass,
+        charge.beside_rivals,
+        OPEN_DOUBT * unpriced.joules,
+        uncounted,
+        _misplaced(account, joules, devices),
+    )
+    return sum([doubt**2 for doubt in doubts]) + NEIGHBOURS * charge.scatter + _model_variance(charge, engine)
+
+
+def _model_variance(charge: Charge, engine: Engine) -> float:
+    """What the ratios of the model's terms leave in doubt; a scale common to all of them changes nothing."""
+    by_token = -(charge.by_fixed + charge.by_context + charge.by_prompt)
+    slopes = (charge.by_fixed, by_token, charge.by_context, charge.by_prompt)
+    if not any(slopes):
+        return 0.0
+    rows = zip(slopes, engine.fit.covariance, strict=True)
+    return max(0.0, sum([slope * sum([s * c for s, c in zip(slopes, row, strict=True)]) for slope, row in rows]))
+
+
+def _misplaced(account: Account, joules: Joules, devices: list[DeviceLedger]) -> Joules:
+    """What an attempt draws in as long as its ends may be misplaced; nothing is said of one that goes on."""
     if account.ended is None:
         return 0.0
     seconds = account.ended - account.started
-    return joules * (PLACING_SECONDS / seconds if seconds > PLACING_SECONDS else 1.0)
-
-
-def _half_width(charge: Charge, unpriced: Charge, joules: Joules) -> Joules:
-    by_fixed = MODEL_DOUBT * (charge.by_fixed + unpriced.by_fixed)
-    by_prompt = MODEL_DOUBT * (charge.by_prompt + unpriced.by_prompt)
-    others = BYPASS_DOUBT * charge.beside_bypass
-    return math.hypot(SENSOR_GAIN_DOUBT * joules, by_fixed, by_prompt, others, OPEN_DOUBT * unpriced.joules)
+    doubt = max([device.counter.placing_seconds for device in devices])
+    return joules * (doubt / seconds if seconds > doubt else 1.0)
 
 
 def _open_charge(account: Account, engine: Engine, devices: list[DeviceLedger]) -> Charge | None:
     """Unsettled work at the last price; before there is one, at what the devices have shown since. None: neither."""
     work = account.open_work()
-    coefficients = engine.coefficients
-    predicted = work.joules(coefficients)
+    predicted = work.joules(engine.coefficients)
     if predicted <= 0.0:
         return Charge()
     price = engine.price.value if engine.price.is_known else _first_price(engine, devices)
     if price is None:
         return None
-    return Charge(
-        price * predicted,
-        by_fixed=price * work.fixed_joules(coefficients),
-        by_context=price * work.context_joules(coefficients),
-        by_prompt=price * work.prompt_joules(coefficients),
-    )
+    return Charge(price * predicted)
 
 
 def _first_price(engine: Engine, devices: list[DeviceLedger]) -> float | None:
@@ -105,5 +129,8 @@ def _first_price(engine: Engine, devices: list[DeviceLedger]) -> float | None:
 
 
 def _scope(devices: list[DeviceLedger]) -> str:
+    """What the figure covers: a module's counter holds everything that the others of the same host would."""
     scopes = {device.counter.device.scope for device in devices}
+    if "module" in scopes:
+        return "module"
     return scopes.pop() if len(scopes) == 1 else "gpu+cpu"

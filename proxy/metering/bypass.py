@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from ..exchange import BypassState
+from ..metering_state import BypassState
 from ..observed import ServedTokens
 from ..units import Seconds
 from .account import Quantities
@@ -35,6 +35,8 @@ LONGEST_INTERVAL_SECONDS: Final[Seconds] = 10.0
 DEFAULT_CONTEXT: Final = 512.0
 """Of a token of others, until one of ours has shown what is usual."""
 _UNEVEN: Final = 1.25
+_USUAL: Final = 0.25
+"""Per bin: steps of ours are what they have been in the last second, where they are fewer in this bin alone."""
 _BAND_TOKENS: Final = 32.0
 _BAND_SHARE: Final = 0.02
 """Of what was served. What differs by less may be a difference in counting; it is forgotten bit by bit."""
@@ -116,6 +118,8 @@ class BypassWork:
         self.is_watched = False
         """Whether the server's counters are read, as `mark` last found."""
         self._context = DEFAULT_CONTEXT
+        self._usual_steps = 0.0
+        """Of ours, in a bin."""
 
     @property
     def state(self) -> BypassState:
@@ -142,12 +146,13 @@ class BypassWork:
         tokens, steps = sum(one.tokens for one in ours), sum(one.steps for one in ours)
         if tokens > 0.0:
             self._context = sum(one.context for one in ours) / tokens
+        self._usual_steps += _USUAL * (steps - self._usual_steps)
         others = self.bins.pop(index, None)
         if others is None:
             return None
         others.context = others.tokens * self._context
         # Ours are counted unevenly over the bins: only what is clearly missing are steps that others made alone.
-        alone = max(0.0, min(others.tokens, most_steps) - _UNEVEN * steps)
+        alone = max(0.0, min(others.tokens, most_steps) - _UNEVEN * max(steps, self._usual_steps))
         share = _share_of_ours(tokens, steps, others.tokens, alone)
         others.steps = alone + steps * (1.0 - share)
         for one in ours:
@@ -199,6 +204,10 @@ class BypassWatch:
     def is_suspected(self, now: Seconds) -> bool:
         """Whether somebody else has been using the server lately."""
         return now - self.found_at <= SUSPECTED_SECONDS
+
+    def begin_anew(self) -> None:
+        """Not all that passed through here is known: compare from the next reading on."""
+        self._prompt, self._output = Balance(), Balance()
 
     def holds_at(self, now: Seconds, *, is_quiet: bool) -> Seconds:
         """Until when bins may settle: no further than the counters tell, where others may be there or nobody is waiting."""

@@ -35,5 +35,6 @@ class Carbon:
         """The same energy with its emissions; None where the joules or the intensity are unknown."""
         intensity = self.intensity
         if energy.joules is None or intensity is None:
-            return replace(energy, gco2e=None)
-        return replace(energy, gco2e=grams_co2e(energy.joules, pue=self.pue, grams_per_kwh=intensity.gco2e_per_kwh))
+            return energy if energy.gco2e is None else replace(energy, gco2e=None)
+        grams = grams_co2e(energy.joules, pue=self.pue, grams_per_kwh=intensity.gco2e_per_kwh)
+        return replace(energy, gco2e=grams, intensity=intensity)

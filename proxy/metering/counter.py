@@ -17,6 +17,7 @@ from typing import Final
 from ..units import Joules, Seconds, Watts
 from .bins import spread
 from .cadence import Cadence
+from .lag import LagSearch
 from .meter import Device, Sample
 
 GAP_SECONDS: Final = 10.0
@@ -29,6 +30,8 @@ _UPDATES_MISSED: Final = 1.5
 _LEAST_APART_SECONDS: Final = 1e-6
 """Two moves of a counter."""
 _CROSS_CHECK_SECONDS: Final = 60.0
+_PLACED_BY_CADENCE: Final = 0.004
+_PLACED_BY_READING: Final = 0.015
 
 Divide = Callable[[Seconds, Seconds, Joules], Iterable[tuple[int, float]]]
 """Gives (bin, share) for the energy from one time to another, the shares summing to 1."""
@@ -96,10 +99,14 @@ class DeviceCounter:
         device: What is read.
         bin_seconds: The width of a bin.
         divide: How the energy of a stretch of time is divided over it; evenly where not given.
+        lag: Finds out how far the counter trails; what the device declares where not given.
     """
 
-    def __init__(self, device: Device, *, bin_seconds: Seconds, divide: Divide | None = None) -> None:
+    def __init__(
+        self, device: Device, *, bin_seconds: Seconds, divide: Divide | None = None, lag: LagSearch | None = None
+    ) -> None:
         self.device = device
+        self._lag = lag
         self.problem: str | None = "no reading yet"
         self.watts: Watts | None = None
         self.raw_joules: Joules | None = None
@@ -130,6 +137,16 @@ class DeviceCounter:
         """By the counter's last move."""
 
     @property
+    def lag_seconds(self) -> Seconds:
+        """How far the counter trails the power, as far as is known."""
+        return self.device.counter_lag_seconds if self._lag is None else self._lag.seconds
+
+    @property
+    def placing_seconds(self) -> Seconds:
+        """How well energy is placed in time, a standard deviation: by the counter's cadence, or by its readings alone."""
+        return _PLACED_BY_CADENCE if self._cadence.period_seconds is not None else _PLACED_BY_READING
+
+    @property
     def is_up(self) -> bool:
         """Whether the last reading succeeded."""
         return self.problem is None
@@ -151,7 +168,7 @@ class DeviceCounter:
         self.problem, self.watts, self.raw_joules = None, sample.watts, joules
         if self._seen is None:
             at = sample.at
-            self.known_since = at - self.device.counter_lag_seconds
+            self.known_since = at - self.lag_seconds
         elif sample.at <= self._seen[0]:
             return
         elif has_counter and self._has_counter and joules == self._seen[1]:
@@ -166,7 +183,12 @@ class DeviceCounter:
         self._has_counter = has_counter
         self._seen, self._unmoved, self._read_at = (at, joules), None, sample.at
         self._power_seen = self._power.joules
-        self.covered_until = at - self.device.counter_lag_seconds
+        self.covered_until = self._until(at)
+
+    def _until(self, at: Seconds) -> Seconds:
+        """Up to when the counter tells at a time; not before what it has told, whatever its lag is found to be."""
+        until = at - self.lag_seconds
+        return until if self.covered_until is None else max(until, self.covered_until + _LEAST_APART_SECONDS)
 
     def _moved_at(self, at: Seconds, since: Seconds) -> Seconds:
         """When the counter moved: after the reading before this one, by its cadence where that is known."""
@@ -192,6 +214,8 @@ class DeviceCounter:
             flags.add("reset")
         else:
             self._mean_watts = (joules - before) / elapsed
+            if self._lag is not None and self._has_counter:
+                self._lag.see(since, at, joules - before)
             if self._has_counter and self._has_power_since(since):
                 self.cross_check.add(at, joules - before, self._power.joules - self._power_seen)
         is_gap = elapsed > self.gap_seconds or delta is None
@@ -199,8 +223,8 @@ class DeviceCounter:
             flags.add("gap")
         elif elapsed > self._interpolated_seconds:
             flags.add("interpolated")
-        lag, amount = self.device.counter_lag_seconds, delta or 0.0
-        for index, share in self._divide(since - lag, at - lag, amount):
+        begin, amount = since - self.lag_seconds if self.covered_until is None else self.covered_until, delta or 0.0
+        for index, share in self._divide(begin, self._until(at), amount):
             if index >= oldest_open:
                 self._book(index, amount * share, flags, is_lost=is_gap)
             else:

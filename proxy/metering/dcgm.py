@@ -82,6 +82,7 @@ class DcgmMeter:
     def __init__(self, url: str, ids: Collection[str] | None = None, *, clock: Callable[[], Seconds] = time.monotonic) -> None:
         self._node = Node(url)
         self.name = f"dcgm-exporter {self._node.address}"
+        self.is_for_named = True
         self._ids = ids
         self._clock = clock
         self._devices: dict[str, Device] = {}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _LEAST_SPREAD: Final = 1e-4
 """Of a bin's price, the mean square of its relative error: nothing measured is surer than a hundredth."""
+_FORGETTING: Final = 0.03
+"""Per bin: what is usual is that of some ten seconds."""
 _WIDEST_SPREAD: Final = 0.25
 _MOST_CHANGED: Final = 0.8
 _MOST_ADDED: Final = 2.0
@@ -39,7 +41,7 @@ class Unsure:
 
     def enter(self, account: Account, joules: Joules) -> None:
         """Add one account's uncounted work, of predicted joules."""
-        variance = (account.prompt_doubt * joules) ** 2
+        variance = (account.prompt_doubt * max(0.0, joules)) ** 2
         if variance > 0.0:
             self.entries.append((account, variance))
             self.variance += variance
@@ -50,8 +52,13 @@ class ExpectedPrice:
     """What work on one device has cost of late, and how far single bins were from it."""
 
     def __init__(self) -> None:
-        self._price = Learned(1.0)
-        self._spread = Learned(0.01)
+        self._price = Learned(1.0, forgetting=_FORGETTING)
+        self._spread = Learned(0.01, forgetting=_FORGETTING)
+
+    @property
+    def spread(self) -> float:
+        """How far, relative, single bins are from the usual: the mean square."""
+        return max(_LEAST_SPREAD, self._spread.value)
 
     def explain(self, joules: Joules, predicted: Joules, variance: float, steepest: Joules) -> Joules:
         """What of a bin's busy energy, beyond the usual price or below it, is due to its uncounted work."""
@@ -60,7 +67,7 @@ class ExpectedPrice:
             return 0.0
         usual = price * predicted
         doubted = price**2 * variance
-        spread = max(_LEAST_SPREAD, self._spread.value) * usual**2
+        spread = self.spread * usual**2
         due = (joules - usual) * doubted / (doubted + spread)
         # Nobody is to have a share below nothing, neither those who are unsure nor the others.
         unit = variance / steepest

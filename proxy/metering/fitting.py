@@ -13,6 +13,7 @@ the same whatever has been seen before.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -20,14 +21,13 @@ from ..exchange import Coefficients
 from ..units import Joules, Seconds, Watts
 from .account import Quantities
 
-TABLE_DOUBT: Final = 0.5
+TABLE_DOUBT: Final = 0.4
 """How far, relative, each ratio of start values from the table of public measurements may be off for another engine."""
 GIVEN_DOUBT: Final = 0.2
 """The same of values that the configuration gives."""
 TERMS: Final = 4
 """Fixed, token, context, prompt: the order of `Coefficients`. Idle seconds come last."""
 _PROMPT: Final = 3
-_SIZE: Final = TERMS + 1
 _IDLE_UNIT_WATTS: Final = 100.0
 """Only a scale: what is found for idle time is the measured power."""
 FURTHEST: Final = 3.0
@@ -35,31 +35,23 @@ FURTHEST: Final = 3.0
 WINDOW_SECONDS: Final = 1.0
 """Long against a counter's step, so that little energy falls beyond a window's edges."""
 _MEMORY_SECONDS: Final = 1200.0
-_PULL: Final = 5e-5
+_PULL: Final = 1e-5
 """Towards the common factor, per second of what was seen: the variance that errors in the sums add to each term's share."""
 _PULL_SECONDS: Final = 60.0
 """So many seconds' worth of it from the beginning."""
+_DEPENDENCE: Final = 6.0
+"""By how much the windows say less than independent ones would: found by the coverage of the bounds in simulation."""
 _OUTLIER: Final = 0.3
 """A window whose joules are so far, relative, from what is expected weighs less."""
 _SWEEPS: Final = 40
 _SOLVE_SECONDS: Final = 2.0
 _STRIDE: Final = 0.3
 """Of the way from what is used to what is found, so much at a time: no request's price leaps."""
+_INSTANT: Final = 1e-6
 _LEAST_SECONDS: Final = 20.0
 """Of what was seen, before anything is concluded."""
 
 Row: TypeAlias = list[float]
-
-
-@dataclass(slots=True)
-class _Window:
-    """Sums over the latest bins."""
-
-    seconds: Seconds = 0.0
-    idle_seconds: Seconds = 0.0
-    joules: Joules = 0.0
-    prompt_variance: float = 0.0
-    work: Quantities = field(default_factory=Quantities)
 
 
 class Fit:
@@ -72,44 +64,107 @@ class Fit:
 
     def __init__(self, start: Coefficients, *, doubt: float) -> None:
         self.start = start
-        self.factors = [1.0] * _SIZE
-        """Of each term over its start value, as found last."""
         self.coefficients = start
         """What to use: the ratios found, on the scale of the start values."""
         self.measured: Coefficients | None = None
         """The same in joules as measured; None until enough was seen."""
         self.covariance = [[doubt**2 if i == j else 0.0 for j in range(TERMS)] for i in range(TERMS)]
         """Of the terms' relative errors."""
+        self.rival_doubt = doubt
+        """How far, relative, its work may be off against that of others on its devices."""
         self.tokens_per_step = 1.0
         """What a server puts into one chunk. Where that is several steps' tokens, steps are undercounted by as much."""
+        self.doubt = doubt
+        self.units = _terms(start)
+        self.regression = Regression((self,))
+        """Of what its devices consume; one for all engines on them."""
+
+    @property
+    def factors(self) -> list[float]:
+        """Of each term over its start value, as found last."""
+        first = TERMS * self.regression.fits.index(self)
+        return self.regression.factors[first : first + TERMS]
+
+    def move(self, factors: list[float], common: float, covariance: list[Row], rival_doubt: float) -> None:
+        """Go a part of the way to what was found."""
+        used = zip(_terms(self.coefficients), factors, self.units, strict=True)
+        self.coefficients = Coefficients(*(old + _STRIDE * (factor / common * unit - old) for old, factor, unit in used))
+        self.measured = Coefficients(*(factor * unit for factor, unit in zip(factors, self.units, strict=True)))
+        self.covariance = covariance
+        self.rival_doubt = rival_doubt
+
+
+@dataclass(slots=True)
+class _Window:
+    """Sums over the latest bins."""
+
+    works: list[Quantities]
+    seconds: Seconds = 0.0
+    wanted: Seconds = WINDOW_SECONDS
+    """How long it is to be."""
+    idle_seconds: Seconds = 0.0
+    joules: Joules = 0.0
+    prompt_variances: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One engine's work in a bin."""
+
+    work: Quantities
+    prompt_variance: float = 0.0
+    """Of its prompt tokens, where they are an estimate: what they seem to vary by that alone says nothing of their cost."""
+
+
+class Regression:
+    """The terms of all engines that have devices in common, and of idle time, from what these devices consume.
+
+    Args:
+        fits: One per engine.
+    """
+
+    def __init__(self, fits: Sequence[Fit]) -> None:
+        self.fits = tuple(fits)
+        self._terms = TERMS * len(self.fits)
+        size = self._terms + 1
+        self.factors = [1.0] * size
         self.seconds: Seconds = 0.0
         """Of windows seen, those long past forgotten."""
-        self._doubt = doubt
-        self._units = [*_terms(start), _IDLE_UNIT_WATTS]
-        self._squares: list[Row] = [[0.0] * _SIZE for _ in range(_SIZE)]
+        self._units = [*(unit for fit in self.fits for unit in fit.units), _IDLE_UNIT_WATTS]
+        self._squares: list[Row] = [[0.0] * size for _ in range(size)]
         """The sum of weighted outer products of a window's shares."""
-        self._sums: Row = [0.0] * _SIZE
+        self._sums: Row = [0.0] * size
         self._weight = 0.0
-        self._window = _Window()
         self._due: Seconds = 0.0
+        self._window = self._begin()
+
+    def _begin(self) -> _Window:
+        return _Window([Quantities() for _ in self.fits], prompt_variances=[0.0] * len(self.fits))
 
     def see(
-        self, work: Quantities, joules: Joules, *, seconds: Seconds, idle_seconds: Seconds = 0.0, prompt_variance: float = 0.0
+        self,
+        seen: Sequence[Seen],
+        joules: Joules,
+        *,
+        seconds: Seconds,
+        idle_seconds: Seconds = 0.0,
+        wanted: Seconds = WINDOW_SECONDS,
     ) -> None:
-        """Take one clean bin: all the work in it, all it consumed, and for how long nobody was in flight.
+        """Take one clean bin: all the work in it by engine, all it consumed, and for how long nobody was in flight.
 
-        `prompt_variance` is that of its prompt tokens, where they are an estimate: what they seem to vary by that alone says
-        nothing of their cost.
+        `wanted` is how long a window is to be with this bin in it.
         """
         window = self._window
-        window.prompt_variance += prompt_variance
-        window.work.add(work)
+        for number, one in enumerate(seen):
+            window.works[number].absorb(one.work)
+            window.prompt_variances[number] += one.prompt_variance
         window.joules += joules
         window.seconds += seconds
         window.idle_seconds += idle_seconds
-        if window.seconds >= WINDOW_SECONDS:
+        window.wanted = max(window.wanted, wanted)
+        if window.seconds >= window.wanted - _INSTANT:
             self._take(window)
-            self._window = _Window()
+            self._window = self._begin()
             self._due += window.seconds
             if self._due >= _SOLVE_SECONDS:
                 self._due = 0.0
@@ -117,13 +172,15 @@ class Fit:
 
     def skip(self) -> None:
         """A bin came that is not clean: the next window begins after it."""
-        self._window = _Window()
+        self._window = self._begin()
 
     def _take(self, window: _Window) -> None:
         if window.joules <= 0.0:
             return
-        work = window.work
-        amounts = (work.steps, work.tokens, work.context, work.prompt, window.idle_seconds)
+        amounts: list[float] = []
+        for work in window.works:
+            amounts += (work.steps, work.tokens, work.context, work.prompt)
+        amounts.append(window.idle_seconds)
         shares = [amount * unit / window.joules for amount, unit in zip(amounts, self._units, strict=True)]
         miss = abs(1.0 - sum(factor * share for factor, share in zip(self.factors, shares, strict=True)))
         weight = window.seconds * (_OUTLIER / miss if self.is_known and miss > _OUTLIER else 1.0)
@@ -131,8 +188,10 @@ class Fit:
         for row, squares in zip(shares, self._squares, strict=True):
             for column, share in enumerate(shares):
                 squares[column] = kept * squares[column] + weight * row * share
-        noise = window.prompt_variance * (self._units[_PROMPT] / window.joules) ** 2
-        self._squares[_PROMPT][_PROMPT] -= weight * min(noise, shares[_PROMPT] ** 2)
+        for number, variance in enumerate(window.prompt_variances):
+            term = TERMS * number + _PROMPT
+            noise = variance * (self._units[term] / window.joules) ** 2
+            self._squares[term][term] -= weight * min(noise, shares[term] ** 2)
         self._sums = [kept * total + weight * share for total, share in zip(self._sums, shares, strict=True)]
         self._weight = kept * self._weight + weight
         self.seconds = kept * self.seconds + window.seconds
@@ -145,35 +204,36 @@ class Fit:
     @property
     def idle_watts(self) -> Watts | None:
         """The power with nobody in flight, by the fit; None while there was none."""
-        return self.factors[TERMS] * _IDLE_UNIT_WATTS if self._squares[TERMS][TERMS] > 0.0 else None
+        return self.factors[-1] * _IDLE_UNIT_WATTS if self._squares[-1][-1] > 0.0 else None
 
     def _conclude(self) -> None:
         """Move what is used towards what is found."""
         if not self.is_known:
             return
         common = self.solve()
-        used = zip(_terms(self.coefficients), self.factors[:TERMS], self._units[:TERMS], strict=True)
-        self.coefficients = Coefficients(*(old + _STRIDE * (factor / common * unit - old) for old, factor, unit in used))
-        found = zip(self.factors[:TERMS], self._units[:TERMS], strict=True)
-        self.measured = Coefficients(*(factor * unit for factor, unit in found))
-        self.covariance = self._doubts()
+        covariance = self._covariance()
+        rivals = self._rival_doubts(covariance)
+        for number, fit in enumerate(self.fits):
+            own = slice(TERMS * number, TERMS * (number + 1))
+            fit.move(self.factors[own], common, [row[own] for row in covariance[own]], rivals[number])
 
     def solve(self) -> float:
         """Find the factors that explain best what was seen; returns what all terms have in common."""
         common = self._common()
         pull = self._pull()
         for _ in range(_SWEEPS):
-            for term in range(TERMS):
-                most = FURTHEST * (max(1.0, self.tokens_per_step) if term == 0 else 1.0)
+            for term in range(self._terms):
+                number, kind = divmod(term, TERMS)
+                most = FURTHEST * (max(1.0, self.fits[number].tokens_per_step) if kind == 0 else 1.0)
                 self._descend(term, pull, common, (common / FURTHEST, common * most))
-            self._descend(TERMS, 0.0, 0.0, (0.0, math.inf))
+            self._descend(self._terms, 0.0, 0.0, (0.0, math.inf))
         return common
 
     def _common(self) -> float:
         """The one factor that would explain it best if it were all terms'."""
-        idle = self.factors[TERMS]
-        square = sum(sum(row[:TERMS]) for row in self._squares[:TERMS])
-        total = sum(self._sums[:TERMS]) - idle * sum(self._squares[TERMS][:TERMS])
+        terms, idle = self._terms, self.factors[-1]
+        square = sum(sum(row[:terms]) for row in self._squares[:terms])
+        total = sum(self._sums[:terms]) - idle * sum(self._squares[terms][:terms])
         return max(total / square, 1e-6) if square > 0.0 else 1.0
 
     def _pull(self) -> float:
@@ -185,20 +245,41 @@ class Fit:
         curvature = row[term] + pull
         if curvature <= 0.0:
             return
-        others = sum(row[other] * self.factors[other] for other in range(_SIZE) if other != term)
+        others = sum([a * b for a, b in zip(row, self.factors, strict=True)]) - row[term] * self.factors[term]
         # In the pull a factor counts relative to the common one, hence the same unit as a share.
         best = (self._sums[term] - others + pull * towards) / curvature
         self.factors[term] = min(max(best, bounds[0]), bounds[1])
 
-    def _doubts(self) -> list[Row]:
-        """The covariance of the terms' relative errors: the start's, less what has been learned.
+    def _covariance(self) -> list[Row]:
+        """Of all terms' relative errors: the start's, less what has been learned.
 
-        With a doubt `d` at the start and a pull `p`, least squares leaves `d^2 p (A + p)^-1`, where `A` are the squares seen.
+        With a doubt `d` at the start and a pull `p`, least squares leaves `d^2 p (A + p)^-1`, where `A` are the squares seen;
+        these count for less than they would if the windows were independent and their sums exact.
         """
-        pull = self._pull()
-        matrix = [[self._squares[i][j] + (pull if i == j else 0.0) for j in range(TERMS)] for i in range(TERMS)]
+        pull, terms = _DEPENDENCE * self._pull(), range(self._terms)
+        doubts = [fit.doubt for fit in self.fits for _ in range(TERMS)]
+        matrix = [[self._squares[i][j] + (pull if i == j else 0.0) for j in terms] for i in terms]
         inverse = _inverse(matrix)
-        return [[self._doubt**2 * pull * value for value in row] for row in inverse]
+        if not all(0.0 <= pull * inverse[i][i] <= 1.0 for i in terms):
+            # So much of what prompts varied by was noise that nothing is left of what was seen.
+            return [[doubts[i] ** 2 if i == j else 0.0 for j in terms] for i in terms]
+        return [[doubts[i] * doubts[j] * pull * inverse[i][j] for j in terms] for i in terms]
+
+    def _rival_doubts(self, covariance: list[Row]) -> list[float]:
+        """For each engine, the standard deviation of its work over that of all others, at what they usually do."""
+        joules = [max(0.0, total) * factor for total, factor in zip(self._sums[:-1], self.factors[:-1], strict=True)]
+        doubts = []
+        for number, fit in enumerate(self.fits):
+            own = range(TERMS * number, TERMS * (number + 1))
+            ours = sum(joules[own.start : own.stop])
+            theirs = sum(joules) - ours
+            if ours <= 0.0 or theirs <= 0.0:
+                doubts.append(fit.rival_doubt)
+                continue
+            slopes = [each / (ours if term in own else -theirs) for term, each in enumerate(joules)]
+            variance = sum(a * b * c for a, row in zip(slopes, covariance, strict=True) for b, c in zip(slopes, row, strict=True))
+            doubts.append(math.sqrt(max(0.0, variance)))
+        return doubts
 
 
 def _terms(coefficients: Coefficients) -> list[float]:

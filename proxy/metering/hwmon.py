@@ -118,6 +118,7 @@ class HwmonMeter:
         clock: Callable[[], Seconds] = time.monotonic,
     ) -> None:
         self.name = "+".join(sorted(drivers))
+        self.is_for_named = ids is not None
         self._ids = ids
         self._drivers = drivers
         self._root = root

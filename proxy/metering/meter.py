@@ -6,8 +6,9 @@ A reading that fails is a `Sample` with a `problem`, never a zero.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..units import Joules, Seconds, Watts
 
@@ -68,4 +69,27 @@ class EnergyMeter(Protocol):
 
     def close(self) -> None:
         """Let go of the driver."""
+        ...
+
+
+@runtime_checkable
+class MayBeNamed(Protocol):
+    """A meter that says whether only upstreams that name its devices can be on them: another node's, the processors, some boards.
+
+    Whether it can be read then says nothing of what the servers run on that name no device.
+    """
+
+    @property
+    def is_for_named(self) -> bool:
+        """Whether no upstream is meant to be on its devices without naming them."""
+        ...
+
+
+@runtime_checkable
+class HasProblems(Protocol):
+    """A meter that says what it cannot read, although it can be used."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Why devices that there are, or that were asked for, are not metered."""
         ...

@@ -16,21 +16,32 @@ from typing import Final, Self
 
 import structlog
 
-from ..errors import MeterError, NothingToRead
-from ..exchange import Energy, MeteringState, Request, Upstream, Usage
+from ..device_names import DeviceKind
+from ..exchange import Dialect, Energy, Request, Upstream, Usage
+from ..metering_state import MeteringState
 from ..observed import ServedTokens
 from ..units import Joules, Seconds
 from .attribution import Attribution
 from .carbon import Carbon
 from .coefficients import prior
+from .engine import CPU_SCOPE
 from .estimate import can_estimate
+from .fitting import GIVEN_DOUBT, TABLE_DOUBT
 from .meter import Device, EnergyMeter, Sample
-from .sampler import Sampler
+from .placement import KnowsProcesses, Placement
+from .readers import Readers
 from .state_file import SavedCounter, StateFile, consumed_since
+from .topology import Found
 from .work import Work
 
 SETTLE_SECONDS: Final = 0.1
-_UNNAMED: Final = frozenset({"all", "auto"})
+SHOWN_SECONDS: Final[Seconds] = 0.25
+"""How long whoever asks for the metrics may wait for the disk."""
+MOST_APART: Final = 0.05
+"""How far a device's counter and the integral of its power may be from each other over a minute without being warned of."""
+ALL: Final = DeviceKind.ALL.value
+AUTO: Final = DeviceKind.AUTO.value
+_UNNAMED: Final = frozenset({ALL, AUTO})
 """What a configuration says of an upstream's devices without naming one."""
 
 log = structlog.get_logger("jevons.metering")
@@ -94,56 +105,75 @@ class Metering:
         estimates: bool = False,
         state_file: StateFile | None = None,
         clock: Callable[[], Seconds] = time.monotonic,
+        attribution: Attribution | None = None,
     ) -> None:
-        self.attribution = Attribution(watches_prices=True)
+        self.attribution = attribution or Attribution(watches_prices=True)
         self.carbon = carbon
         self.clock = clock
-        self.problems: dict[str, str] = {}
-        """By meter: why it is not used."""
         self._upstreams = upstreams
         self._estimates = estimates
-        self._has_failed = False
-        """A meter could not be used although there may be devices: what is on them is unknown, and not to be estimated."""
         self._state_file = state_file
         self._saved: dict[str, SavedCounter] = {}
         """Counters as the last process left them, until the first reading of each."""
-        self._suspected: set[str] = set()
-        """Upstreams and devices that others seem to use, as it was last said."""
-        self._samplers = [Sampler(meter, self._receive, clock=clock) for meter in meters]
+        self._warned: set[tuple[str, str]] = set()
+        """What was last said of upstreams and devices, and still is so."""
+        self.readers = Readers(
+            meters,
+            self._receive,
+            devices=self.attribution.devices,
+            admit=self._admit,
+            arrive=self._move_all,
+            clock=clock,
+        )
+        self._samplers = self.readers.samplers
+        self.placement = Placement(
+            upstreams,
+            [meter for meter in meters if isinstance(meter, KnowsProcesses)],
+            self.place,
+        )
+        self.placed: dict[str, Found] = {}
+        """By upstream: where its server was found, or why not; of those that were looked for."""
+        self._to_move: dict[str, Upstream] = {}
+        """Upstreams whose devices are to change once nothing of theirs is in flight."""
 
     async def __aenter__(self) -> Self:
-        """Open the meters; one that cannot be used is a reason in `problems`, not an error."""
+        """Open the meters and wait for a first reading; what cannot be used is a reason in `problems`, not an error."""
         if self._state_file is not None:
             self._saved = self._state_file.load()
         try:
-            for sampler in self._samplers:
-                await self._open(sampler)
+            await self.readers.open()
             for upstream in self._upstreams:
                 self._add_engine(upstream)
+            self.placement.start()
+            await self.readers.wait_for_readings()
         except BaseException:
             self._close()
             raise
         return self
 
-    async def _open(self, sampler: Sampler) -> None:
-        try:
-            await sampler.open()
-        except MeterError as error:
-            name = sampler.meter.name
-            self.problems[name] = f"{self.problems[name]}; {error}" if name in self.problems else str(error)
-            self._has_failed |= not isinstance(error, NothingToRead)
-            log.warning("meter not usable", meter=sampler.meter.name, reason=str(error))
-            return
-        for device in sampler.devices:
-            self.attribution.add_device(device)
+    def _admit(self, device: Device) -> None:
+        """Know a device, with the accounts that the last process left of it."""
+        self.attribution.add_device(device)
+        if device.id in self._saved:
+            self.attribution.restore_accounts(device.id, self._saved[device.id].accounts)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """By meter: why it is not used."""
+        return self.readers.unusable
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Let go of the devices."""
         self._close()
 
     def _close(self) -> None:
-        for sampler in self._samplers:
-            sampler.close()
+        self.placement.close()
+        self.readers.close()
+
+    def add_upstream(self, upstream: Upstream) -> None:
+        """One more model server, on devices that are read already; nothing where it is known."""
+        if upstream.name not in self.attribution.engines:
+            self._add_engine(upstream)
 
     def _add_engine(self, upstream: Upstream) -> None:
         devices = self.devices_of(upstream)
@@ -151,26 +181,65 @@ class Metering:
         missing = set(upstream.devices) - found - _UNNAMED
         for name in sorted(missing):
             log.warning("device not found", upstream=upstream.name, device=name, known=list(self.attribution.devices))
-        gpu = devices[0].name if devices else None
+        gpu = next((device.name for device in devices if device.scope != CPU_SCOPE), None)
         coefficients = upstream.coefficients or prior(upstream.model, gpu)
-        self.attribution.add_engine(upstream.name, coefficients, [device.id for device in devices])
-        is_unreadable = not devices and not self._has_failed and set(upstream.devices) <= _UNNAMED
+        doubt = GIVEN_DOUBT if upstream.coefficients else TABLE_DOUBT
+        self.attribution.add_engine(upstream.name, coefficients, [device.id for device in devices], doubt=doubt)
+        is_away = upstream.dialect is Dialect.LITELLM  # a meter of ours that failed would not have read it
+        is_unreadable = not devices and (is_away or not self.readers.has_failed) and set(upstream.devices) <= _UNNAMED
         if self._estimates and is_unreadable and can_estimate(upstream.model, upstream.coefficients):
             self.attribution.engines[upstream.name].is_estimated = True
 
     def devices_of(self, upstream: Upstream) -> list[Device]:
         """The devices, of those that were found, that an upstream runs on. Others' boards and processors have to be named."""
         devices = [ledger.counter.device for ledger in self.attribution.devices.values()]
-        wants_all = bool(_UNNAMED & set(upstream.devices))
-        return [
-            device
-            for device in devices
-            if (wants_all and device.configured_as is None and device.scope != "cpu") or _names(device) & set(upstream.devices)
-        ]
+        boards = {device.id for device in devices if device.configured_as is None and device.scope != CPU_SCOPE}
+        meant = boards if _UNNAMED & set(upstream.devices) else set()
+        found = self.placed.get(upstream.name)
+        if found is not None and found.devices is not None and ALL not in upstream.devices and AUTO in upstream.devices:
+            meant = boards & found.devices or boards  # on none of them, it is on one that nobody knows
+        return [device for device in devices if device.id in meant or _names(device) & set(upstream.devices)]
+
+    def place(self, upstream: str, found: Found) -> None:
+        """Its server was found on these devices, or was not: it runs on them as soon as nothing of it is in flight."""
+        before = self.placed.get(upstream)
+        self.placed[upstream] = found
+        if before is None or before.devices != found.devices:
+            log.info("server's devices", upstream=upstream, found=found.devices is not None, reason=found.reason)
+        self._move_all()
+
+    def _move_all(self) -> None:
+        """Find out who has to move, and move whom one can."""
+        for upstream in self._upstreams:
+            engine = self.attribution.engines.get(upstream.name)
+            if engine is not None and engine.devices != tuple(device.id for device in self.devices_of(upstream)):
+                self._to_move[upstream.name] = upstream
+        self._move()
+
+    def _move(self) -> None:
+        for name in [name for name in self._to_move if not self.attribution.engines[name].works]:
+            devices = [device.id for device in self.devices_of(self._to_move.pop(name))]
+            self.attribution.move_engine(name, devices)
+            self.attribution.engines[name].is_estimated &= not devices
+            log.info("upstream runs on", upstream=name, devices=devices)
+
+    def placed_by(self, upstream: Upstream) -> str | None:
+        """How the boards of its server were found, or why they were not; None where the configuration names devices."""
+        if AUTO not in upstream.devices:
+            return None
+        found = self.placed.get(upstream.name)
+        if found is not None:
+            return found.reason
+        return "not looked for yet" if self.placement.is_able else "no driver here tells which processes are on which board"
 
     def is_estimated(self, upstream: str) -> bool:
         """Whether its energy is an estimate, since nothing can be read."""
         return self.attribution.engines[upstream].is_estimated
+
+    def in_flight(self, upstream: str) -> int:
+        """Attempts that go on there, or whose energy is not final."""
+        engine = self.attribution.engines.get(upstream)
+        return 0 if engine is None else len(engine.works)
 
     def begin(self, upstream: str, request: Request) -> MeteredAttempt:
         """An attempt begins at an upstream."""
@@ -207,15 +276,18 @@ class Metering:
     def settle(self) -> None:
         """Settle what can be settled, and tell those whose energy became final."""
         now = self.clock()
-        for sampler in self._samplers:
-            self._receive(sampler.silence(now))
+        self.readers.silence(now)
         for account in self.attribution.settle(now):
             for call in account.when_final:
                 call()
             account.when_final.clear()
+        if self._to_move:
+            self._move()
         for ledger in self.attribution.devices.values():
+            name, ratio = ledger.counter.device.id, ledger.counter.cross_check.ratio
+            is_apart = ratio is not None and not 1 / (1 + MOST_APART) <= ratio <= 1 + MOST_APART
+            self._warn("energy counter and power readings disagree", name, is_so=is_apart)
             if ledger.price_watch is not None:
-                name = ledger.counter.device.id
                 self._warn("energy without explanation", name, is_so=ledger.price_watch.is_suspicious)
 
     def served(self, upstreams: tuple[str, ...], served: ServedTokens, at: Seconds) -> bool:
@@ -226,11 +298,11 @@ class Metering:
 
     def _warn(self, event: str, where: str, *, is_so: bool) -> None:
         """Say it when it begins, and not again while it lasts."""
-        if is_so and where not in self._suspected:
-            self._suspected.add(where)
+        if is_so and (event, where) not in self._warned:
+            self._warned.add((event, where))
             log.warning(event, where=where)
         elif not is_so:
-            self._suspected.discard(where)
+            self._warned.discard((event, where))
 
     async def keep_state(self) -> None:
         """Keep what the counters show until cancelled, and once more then, where a state file is configured."""
@@ -239,7 +311,12 @@ class Metering:
         try:
             await self._state_file.keep(self._counters)
         finally:
-            await self._state_file.save_last(self._counters())
+            await self._state_file.save_soon(self._counters())
+
+    async def keep_shown(self) -> None:
+        """Keep what has just been shown to somebody, without waiting for long: the next process goes on from no less."""
+        if self._state_file is not None:
+            await self._state_file.save_soon(self._counters(), SHOWN_SECONDS)
 
     def _counters(self) -> dict[str, SavedCounter]:
         """Those of devices that have not been read since stay as the last process left them."""
@@ -263,7 +340,8 @@ class Metering:
             {"device": device.device, "name": device.name, "up": device.is_up, "reason": device.reason}
             for device in self.state().devices
         ]
-        return devices + [{"device": meter, "up": False, "reason": reason} for meter, reason in self.problems.items()]
+        others = [*self.problems.items(), *self.readers.complaints]
+        return devices + [{"device": meter, "up": False, "reason": reason} for meter, reason in others]
 
 
 def _names(device: Device) -> set[str | None]:

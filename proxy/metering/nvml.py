@@ -90,6 +90,7 @@ class NvmlMeter:
     ) -> None:
         self.problems: list[str] = []
         """Why boards that the driver knows, or that were asked for, are not metered."""
+        self.is_for_named = uuids is not None
         self._uuids = uuids
         self._retry_ns = round(retry_seconds * 1e9)
         self._restart_ns = round(restart_seconds * 1e9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import MeterError, NothingToRead
-from .meter import Device, EnergyMeter, Sample
+from .meter import Device, EnergyMeter, HasProblems, MayBeNamed, Sample
 
 
 class FirstUsable:
@@ -36,6 +36,16 @@ class FirstUsable:
     def read(self) -> list[Sample]:
         """What the one that is open reads."""
         return [] if self.used is None else self.used.read()
+
+    @property
+    def is_for_named(self) -> bool:
+        """Whether each of them is."""
+        return all(isinstance(meter, MayBeNamed) and meter.is_for_named for meter in self._meters)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What the one that is open cannot read."""
+        return self.used.problems if isinstance(self.used, HasProblems) else ()
 
     def close(self) -> None:
         """Let go of the one that is open."""

@@ -79,6 +79,7 @@ class RaplMeter:
     """One device, `cpu`: all packages of this host and their memory, under the first root that has any."""
 
     name = "cpu"
+    is_for_named = True
 
     def __init__(self, *roots: Path, clock: Callable[[], Seconds] = time.monotonic) -> None:
         self._roots = roots or ROOTS

@@ -6,22 +6,25 @@ nobody in flight is `idle`; the rest is busy energy, static power included, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..units import Joules, Seconds
 from .account import Account, Quantities
 from .engine import Engine
 from .evidence import Unsure
 from .ledger import DeviceLedger
+from .teaching import teach
 
 _FULL: Final = 0.5
 """The share of a bin that must be busy before its price is compared with others."""
 _LEAST_BUSY: Final = 0.2
 """The share of a bin that must be busy before its power says how fast the engine works."""
-_MOST_UNSEEN: Final = 0.1
-"""Of a bin's work, the share that may be expected and not seen where it is to teach anything."""
+_UNCLEAN_SPREAD: Final = 0.02
+"""What is said of a bin's price, at the least, where its energy was interpolated or bridged: 14 %, squared."""
+_EVENED: Final = 0.75
+"""Of the scatter of prices, what comes of tokens being expected too early or too late where all are, and evens out."""
 _WHOLE: Final = 0.99
 """The share of a bin that must be busy before its price says what work costs."""
 
@@ -43,45 +46,76 @@ class Weights:
         self.prompt += other.prompt * share
 
 
+Entry: TypeAlias = tuple[Account, Joules, Joules, Joules, Joules]
+"""An account, and what `Weights` has of its work: base, fixed, context, prompt."""
+
+
 @dataclass(slots=True)
 class Bill:
     """Accounts of one engine that pay for a bin, what each and all of them weigh, and the price."""
 
     engine: Engine
-    entries: list[tuple[Account, Weights]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     total: Weights = field(default_factory=Weights)
     work: Quantities = field(default_factory=Quantities)
     """All of theirs."""
     unseen: Joules = 0.0
     """Of `total`, tokens that are expected and not seen."""
+    unseen_work: Quantities = field(default_factory=Quantities)
+    """The same as work."""
     unsure: Unsure = field(default_factory=Unsure)
     """Prompts that nobody has counted yet."""
     bypass: Weights = field(default_factory=Weights)
     """Of `total`, the work of others."""
+    others: Quantities | None = None
+    """That work; None where there is none."""
     price: float = 0.0
     """Measured over predicted joules; sums over devices as it is filled."""
     correction: float = 0.0
     """What the uncounted work owes beyond that price, in joules per variance of its predicted joules; sums likewise."""
+    late: float = 0.0
+    """The squares of predicted joules that belong to bins which have settled."""
+    spread: float = 0.0
+    """How far, relative, the price may be off: the mean square."""
+    rivalry: float = 0.0
+    """Of `price`, as much as it may be off since this engine's work and that of others on the same devices compare otherwise."""
     flags: set[str] = field(default_factory=set)
     is_known: bool = True
     known_since: Seconds = 0.0
     """Who began before this has done work in the bin of which there is no reading."""
     busy_seconds: Seconds = 0.0
 
-    def enter(self, account: Account, weights: Weights) -> None:
-        """Add one account's work."""
-        self.entries.append((account, weights))
-        self.total.add(weights)
+    def enter(self, account: Account, seconds: Seconds) -> None:
+        """Let an account pay by its time."""
+        self.entries.append((account, seconds, 0.0, 0.0, 0.0))
+        self.total.base += seconds
 
-    def enter_work(self, account: Account, work: Quantities) -> None:
-        """The same, by its quantities."""
-        weights = _weigh(work, self.engine)
-        self.enter(account, weights)
-        self.work.add(work)
-        if not account.is_seen:
-            self.unseen += weights.base
-        if account.prompt_doubt:
-            self.unsure.enter(account, weights.prompt)
+    def enter_works(self, done: Iterable[tuple[Account, Quantities]]) -> None:
+        """Add each account's work. Once per account and bin, and hence written out in local names."""
+        coefficients, entries = self.engine.coefficients, self.entries
+        by_step, by_token = coefficients.fixed_joules_per_step, coefficients.joules_per_token
+        by_context, by_prompt = coefficients.joules_per_context_token, coefficients.joules_per_prompt_token
+        bases = fixeds = contexts = prompts = 0.0
+        for account, work in done:
+            fixed, context = work.steps * by_step, work.context * by_context
+            prompt = (work.prompt + work.late) * by_prompt
+            base = fixed + prompt + work.tokens * by_token + context
+            if base <= 0.0:  # more was taken back than is left of it
+                base = fixed = context = prompt = 0.0
+            entries.append((account, base, fixed, context, prompt))
+            bases += base
+            fixeds += fixed
+            contexts += context
+            prompts += prompt
+            self.work.absorb(work)
+            if work.late:
+                self.late += (work.late * by_prompt) ** 2
+            if not account.is_seen:
+                self.unseen += base
+                self.unseen_work.absorb(work)
+            if prompt > 0.0 and account.prompt_doubt:
+                self.unsure.enter(account, min(prompt, base))
+        self.total.add(Weights(bases, fixeds, contexts, prompts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +145,24 @@ class Bin:
         """Who has worked on a device. Where nobody has, those in flight share by time: busy time has a payer."""
         bills = [bill for bill in self.bills if device in bill.engine.devices]
         working = [bill for bill in bills if bill.total.base > 0.0]
-        return working or [held for bill in bills if (held := self._held(bill.engine)).entries]
+        return working or [held for bill in bills if (held := self.held_by(bill.engine)).total.base > 0.0]
 
-    def _held(self, engine: Engine) -> Bill:
+    def held_by(self, engine: Engine) -> Bill:
+        """An engine's attempts by their time in flight."""
         bill = self.held.get(engine.name)
         if bill is None:
-            bill = self.held[engine.name] = Bill(engine)
-            for work in engine.works:
-                seconds = work.account.seconds_in_flight(self.begin, self.end) * work.account.sequences
-                if seconds > 0.0:
-                    bill.enter(work.account, Weights(seconds))
+            bill = self.held[engine.name] = held_bill(engine, self.begin, self.end)
         return bill
+
+
+def held_bill(engine: Engine, begin: Seconds, end: Seconds) -> Bill:
+    """The engine's attempts by their seconds in flight between two times."""
+    bill = Bill(engine)
+    for work in engine.works:
+        seconds = work.account.seconds_in_flight(begin, end) * work.account.sequences
+        if seconds > 0.0:
+            bill.enter(work.account, seconds)
+    return bill
 
 
 def settle_bin(index: int, width: Seconds, engines: list[Engine], devices: Mapping[str, DeviceLedger]) -> list[Account]:
@@ -129,16 +170,16 @@ def settle_bin(index: int, width: Seconds, engines: list[Engine], devices: Mappi
     end = (index + 1) * width
     settling = Bin(index, index * width, end, [_bill(engine, index, width) for engine in engines])
     for name, ledger in devices.items():
-        _settle_device(ledger, settling, settling.payers(name))
+        settle_device(ledger, settling, settling.payers(name))
     finals: list[Account] = []
     for bill in settling.held.values():
-        _charge(bill)
+        charge(bill)
     for bill in settling.bills:
         if bill.engine.is_estimated:
             bill.price = 1.0
-        _charge(bill)
-        _learn(bill, width)
-        _teach(bill, settling)
+        charge(bill)
+        learn(bill, width)
+        teach(bill, settling)
         finals += _retire(bill.engine, end)
     return finals
 
@@ -153,17 +194,17 @@ def _bill(engine: Engine, index: int, width: Seconds) -> Bill:
         if quantities is not None:
             done.append((work.account, quantities))
     others = engine.bypass.take(index, [quantities for _, quantities in done], engine.tokens_per_second.value * width)
-    for account, quantities in done:
-        bill.enter_work(account, quantities)
+    bill.enter_works(done)
     if others is not None:
-        bill.bypass = _weigh(others, engine)
+        bill.others, bill.bypass = others, weigh(others, engine)
         bill.total.add(bill.bypass)
         bill.flags.add("bypass")
     engine.forget(index)
     return bill
 
 
-def _weigh(work: Quantities, engine: Engine) -> Weights:
+def weigh(work: Quantities, engine: Engine) -> Weights:
+    """What work weighs at an engine; nothing where it is less than none."""
     coefficients = engine.coefficients
     base = work.joules(coefficients)
     if base <= 0.0:  # more was taken back than is left of it
@@ -171,7 +212,8 @@ def _weigh(work: Quantities, engine: Engine) -> Weights:
     return Weights(base, work.fixed_joules(coefficients), work.context_joules(coefficients), work.prompt_joules(coefficients))
 
 
-def _settle_device(ledger: DeviceLedger, settling: Bin, payers: list[Bill]) -> None:
+def settle_device(ledger: DeviceLedger, settling: Bin, payers: list[Bill]) -> None:
+    """Book what one device consumed in a bin, and add what it costs to the price of each that pays."""
     counter = ledger.counter
     energy = counter.take(settling.index)
     busy_seconds = max(
@@ -179,10 +221,10 @@ def _settle_device(ledger: DeviceLedger, settling: Bin, payers: list[Bill]) -> N
         *(_seconds_of_others(bill, settling.end - settling.begin) for bill in payers),
         0.0,
     )
-    ledger.busy.forget(settling.end)
+    ledger.forget(settling.end)
     is_known = counter.is_known(settling.end) and "gap" not in energy.flags
     ledger.learn_idle(energy, busy_seconds, is_known=is_known)
-    predicted = sum(bill.total.base / len(bill.engine.devices) for bill in payers)
+    predicted = sum(bill.total.base * bill.engine.shares[counter.device.id] for bill in payers)
     idle = ledger.idle_joules(energy.joules, busy_seconds) if predicted > 0.0 else energy.joules
     busy = energy.joules - idle
     excess = _excess(ledger, payers, predicted, busy, busy_seconds) if is_known and not energy.flags else 0.0
@@ -194,7 +236,7 @@ def _settle_device(ledger: DeviceLedger, settling: Bin, payers: list[Bill]) -> N
     settling.readings[counter.device.id] = Reading(energy.joules, busy_seconds, is_clean)
     ledger.accounts["unresolved"] += energy.unresolved_joules + excess
     ledger.accounts["idle"] += idle
-    predicted_of_others = sum(bill.bypass.base / len(bill.engine.devices) for bill in payers)
+    predicted_of_others = sum(bill.bypass.base * bill.engine.shares[counter.device.id] for bill in payers)
     others = (busy - due) * min(1.0, predicted_of_others / predicted) if predicted_of_others > 0.0 else 0.0
     ledger.accounts["bypass"] += others
     ledger.accounts["attributed"] += busy - others
@@ -208,31 +250,36 @@ def _settle_device(ledger: DeviceLedger, settling: Bin, payers: list[Bill]) -> N
         if len(payers) > 1:
             bill.flags.add("shared_device")
         bill.busy_seconds = max(bill.busy_seconds, busy_seconds)
-        bill.price += (busy - due) / predicted / len(bill.engine.devices)
-    _send_correction(payers, due)
+        bill.spread = max(bill.spread, ledger.expected.spread if is_clean else max(_UNCLEAN_SPREAD, ledger.expected.spread))
+        share = bill.engine.shares[counter.device.id]
+        price = (busy - due) / predicted * share
+        bill.price += price
+        if len(payers) > 1:
+            bill.rivalry += price * (1.0 - bill.total.base * share / predicted) * bill.engine.fit.rival_doubt
+    _send_correction(counter.device.id, payers, due)
 
 
 def _due(ledger: DeviceLedger, payers: list[Bill], busy: Joules, predicted: Joules, *, is_whole: bool) -> Joules:
     """What of the busy energy, over or under the usual, prompts that nobody has counted yet are to answer for."""
     due = 0.0
     if all(bill.bypass.base == 0.0 for bill in payers):
-        variance, steepest = _variance(payers)
+        variance, steepest = _variance(ledger.counter.device.id, payers)
         due = ledger.expected.explain(busy, predicted, variance, steepest)
     if is_whole:
         ledger.expected.learn(busy - due, predicted)
     return due
 
 
-def _variance(payers: list[Bill]) -> tuple[float, Joules]:
+def _variance(device: str, payers: list[Bill]) -> tuple[float, Joules]:
     """Of the uncounted work on one device, and the greatest per joule of it."""
-    variance = sum(bill.unsure.variance / len(bill.engine.devices) ** 2 for bill in payers)
-    return variance, max(bill.unsure.steepest / len(bill.engine.devices) for bill in payers)
+    variance = sum(bill.unsure.variance * bill.engine.shares[device] ** 2 for bill in payers)
+    return variance, max(bill.unsure.steepest * bill.engine.shares[device] for bill in payers)
 
 
-def _send_correction(payers: list[Bill], due: Joules) -> None:
-    variance, _ = _variance(payers) if due else (0.0, 0.0)
+def _send_correction(device: str, payers: list[Bill], due: Joules) -> None:
+    variance, _ = _variance(device, payers) if due else (0.0, 0.0)
     for bill in payers if variance > 0.0 else ():
-        bill.correction += due / variance / len(bill.engine.devices) ** 2
+        bill.correction += due / variance * bill.engine.shares[device] ** 2
 
 
 def _excess(ledger: DeviceLedger, payers: list[Bill], predicted: Joules, busy: Joules, busy_seconds: Seconds) -> Joules:
@@ -250,21 +297,30 @@ def _seconds_of_others(bill: Bill, width: Seconds) -> Seconds:
     return width if seconds is None else min(width, seconds)
 
 
-def _charge(bill: Bill) -> None:
+def charge(bill: Bill) -> None:
     """Let every account pay its work at the bin's price, and the uncounted what the bin says of it beyond that."""
     total, price = bill.total, bill.price
-    bypass_share = bill.bypass.base / total.base if bill.bypass.base > 0.0 else 0.0
-    for account, weights in bill.entries:
-        charge, share = account.charge, weights.base / total.base if total.base > 0.0 else 0.0
-        charge.joules += weights.base * price
-        charge.beside_bypass += weights.base * price * bypass_share
-        charge.by_fixed += price * (weights.fixed - share * total.fixed)
-        charge.by_context += price * (weights.context - share * total.context)
-        charge.by_prompt += price * (weights.prompt - share * total.prompt)
-        account.flags |= bill.flags
-        if not bill.is_known or account.started < bill.known_since:
-            account.is_known = False
-            account.flags.add("gap")
+    if total.base <= 0.0:
+        _mark(bill)
+        return
+    bypass_share = bill.bypass.base / total.base
+    unseen_share = min(1.0, bill.unseen / total.base)
+    spread = bill.spread * (1.0 - _EVENED * unseen_share) + bill.late / total.base**2
+    fixed_share, context_share, prompt_share = total.fixed / total.base, total.context / total.base, total.prompt / total.base
+    for account, base, fixed, context, prompt in bill.entries:
+        charge, joules = account.charge, base * price
+        charge.joules += joules
+        charge.by_fixed += price * fixed - joules * fixed_share
+        charge.by_context += price * context - joules * context_share
+        charge.by_prompt += price * prompt - joules * prompt_share
+        charge.scatter += spread * joules * joules
+        if bypass_share:
+            charge.beside_bypass += joules * bypass_share
+        if bill.rivalry:
+            charge.beside_rivals += base * bill.rivalry
+        if unseen_share:
+            charge.beside_unseen += joules * (unseen_share if account.is_seen else 1.0)
+    _mark(bill)
     if bill.correction and price > 0.0:
         each = bill.engine.coefficients.joules_per_prompt_token
         for account, variance in bill.unsure.entries:
@@ -273,38 +329,24 @@ def _charge(bill: Bill) -> None:
             account.settled.prompt += joules / price / each
 
 
-def _learn(bill: Bill, width: Seconds) -> None:
+def _mark(bill: Bill) -> None:
+    """Tell the accounts what is to be said of this bin."""
+    if bill.is_known and not bill.flags and bill.known_since <= 0.0:
+        return
+    for account, *_ in bill.entries:
+        account.flags |= bill.flags
+        if not bill.is_known or account.started < bill.known_since:
+            account.is_known = False
+            account.flags.add("gap")
+
+
+def learn(bill: Bill, width: Seconds) -> None:
     """Remember what the engine's work has cost, and at which power it was done."""
     if bill.is_known and bill.price > 0.0:
         joules = bill.total.base * bill.price
         bill.engine.price.see(joules, bill.total.base)
         if bill.busy_seconds >= _LEAST_BUSY * width:
             bill.engine.busy_watts.see(joules / bill.busy_seconds)
-
-
-def _teach(bill: Bill, settling: Bin) -> None:
-    """Let the engine's energy model learn from a bin in which all work was seen, and nobody else's was done."""
-    engine = bill.engine
-    readings = [settling.readings[name] for name in engine.devices]
-    is_alone = not any(
-        other.engine.works and set(other.engine.devices) & set(engine.devices) for other in settling.bills if other is not bill
-    )
-    is_seen = bill.unseen <= _MOST_UNSEEN * bill.total.base and bill.bypass.base == 0.0
-    if not readings or not is_alone or not is_seen or not all(reading.is_clean for reading in readings):
-        engine.fit.skip()
-        return
-    width = settling.end - settling.begin
-    idle_seconds = max(0.0, width - max(reading.busy_seconds for reading in readings))
-    engine.fit.tokens_per_step = engine.tokens_per_chunk.value
-    each = engine.coefficients.joules_per_prompt_token
-    engine.fit.see(
-        bill.work,
-        sum(reading.joules for reading in readings),
-        seconds=width,
-        idle_seconds=idle_seconds,
-        prompt_variance=bill.unsure.variance * engine.length_doubt_share / each**2 if each > 0.0 else 0.0,
-    )
-    engine.coefficients = engine.fit.coefficients
 
 
 def _retire(engine: Engine, edge: Seconds) -> list[Account]:

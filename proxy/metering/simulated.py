@@ -158,6 +158,7 @@ class SimulatedMeter:
     """
 
     name = "simulated"
+    is_for_named = True
 
     def __init__(
         self,

@@ -77,11 +77,10 @@ def find_devices(
         proc: Where processes are read.
         has_host_pids: Whether PIDs here are those of the driver; None finds out.
     """
-    parts = urlsplit(url)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    addresses = local_addresses(parts.hostname or "")
+    host, port = _address(url)
+    addresses = local_addresses(host)
     if not addresses:
-        return Found(None, f"{parts.hostname} is another host")
+        return Found(None, f"{host} is another host")
     inodes = listening_inodes(proc, port, addresses)
     if not inodes:
         return Found(None, f"nothing listens at port {port} in this network namespace: not started yet, or in a container")
@@ -100,6 +99,17 @@ def find_devices(
             if devices:
                 return Found(devices, f"{said} or one of its {len(family) - 1} relatives is on {', '.join(sorted(devices))}")
     return _by_environment(proc, owner, boards, said if is_known else f"{said}; jevons is in a container and sees other PIDs")
+
+
+def find_sockets(url: str, *, proc: Path = PROC) -> frozenset[int]:
+    """The sockets that a server's address leads to on this host: while they are the same, so is the server."""
+    host, port = _address(url)
+    return listening_inodes(proc, port, local_addresses(host))
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def _by_environment(proc: Path, owner: int, boards: Sequence[Board], said: str) -> Found:
@@ -142,7 +152,7 @@ def listening_inodes(proc: Path, port: int, addresses: frozenset[str]) -> frozen
     for table in ("tcp", "tcp6"):
         with suppress(OSError, ValueError):
             for line in (proc / "net" / table).read_text().splitlines()[1:]:
-                fields = line.split()
+                fields = line.split() if f" {_LISTENS} " in line else []  # of thousands of lines a few
                 if len(fields) > 9 and fields[3] == _LISTENS:  # noqa: PLR2004 - sl local remote state … inode is the tenth
                     address, bound = _endpoint(fields[1])
                     if bound == port and (address.is_unspecified or str(address) in addresses):

@@ -104,11 +104,16 @@ class StreamedWork:
         engine = self._engine
         engine.waiting.pop(self.account, None)
         engine.enter(self.account.sequences, now)
-        self._book_prompt(now)
+        held = min((engine.steps_per_chunk - 1) / engine.tokens_per_second.value, (now - self.account.started) / 2)
+        self._book_prompt(now - held)
         decoded = max(0, count - self.account.sequences)
         self._seen_chunks = self._due_steps = count - decoded
         self._seen_tokens = self._seen_chunks * engine.tokens_per_chunk.value
         self._deposit(now, now, decoded, decoded * engine.step_share)
+        if engine.steps_per_chunk > 1:
+            merged = (count - decoded) * (engine.tokens_per_chunk.value - 1.0)
+            work = Quantities(tokens=merged, context=merged * self._prompt.tokens)
+            self.account.deposit(now - held, now, work, engine.oldest_open)
         self._edge = self._last = self._entered = now
 
     def _book_prompt(self, now: Seconds) -> None:
@@ -132,12 +137,22 @@ class StreamedWork:
             self._engine.tokens_per_second.see(tokens / self.account.sequences / seconds)
 
     def _deposit(self, begin: Seconds, end: Seconds, chunks: int, steps: float) -> None:
-        tokens = chunks * self._engine.tokens_per_chunk.value
-        context = self._prompt.tokens + (self._seen_tokens + tokens / 2) / self.account.sequences
-        work = Quantities(steps=steps, tokens=tokens, context=tokens * context)
-        self.account.deposit(begin, end, work, self._engine.oldest_open)
+        """Spread decoded chunks evenly over the time from `begin` to `end`; once per stream and bin, and hence written out."""
+        account, engine = self.account, self._engine
+        tokens = chunks * engine.tokens_per_chunk.value
+        steps *= engine.steps_per_chunk
+        context = tokens * (self._prompt.tokens + (self._seen_tokens + tokens / 2) / account.sequences)
         self._seen_tokens += tokens
         self._seen_chunks += chunks
+        width, oldest_open = account.width, engine.oldest_open
+        first, last = int(begin // width), int(end // width)
+        if last > first + 1:
+            account.deposit(begin, end, Quantities(steps, tokens, context), oldest_open)
+            return
+        after = (end - last * width) / (end - begin) if last > first else 1.0
+        if after < 1.0:
+            account.decode(max(first, oldest_open), steps * (1 - after), tokens * (1 - after), context * (1 - after))
+        account.decode(max(last, oldest_open), steps * after, tokens * after, context * after)
 
     def accrue(self, until: Seconds) -> None:
         """Move the current counts into the account where their bin is about to settle."""
@@ -170,7 +185,7 @@ class StreamedWork:
         if completion and self._seen_chunks:
             if abs(completion - self._seen_tokens) > max(1.0, _NOTED_ERROR * completion):
                 account.flags.add("chunk_tokens")
-            self._engine.saw_chunks(completion, self._seen_chunks)
+            self._engine.saw_chunks(completion, self._seen_chunks, account.sequences)
             self._correct_tokens(decoded, now)
 
     def seen(self, now: Seconds) -> Seen:  # noqa: ARG002 - the protocol's; what has arrived is known at any time

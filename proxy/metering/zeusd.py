@@ -51,6 +51,7 @@ class ZeusdMeter:
     ) -> None:
         self._node = Node(url, token=token)
         self.name = f"zeusd {self._node.address}"
+        self.is_for_named = True
         self._has_token = token is not None
         self._ids = ids
         self._clock = clock

@@ -175,6 +175,7 @@ def test_a_failing_board_does_not_hide_the_others(machine):
     machine.add(fails={"energy_count": NOT_SUPPORTED}, serial="0x3")
     meter = machine.meter()
     assert [device.id for device in meter.open()] == ["GPU-0000000000000002", "GPU-0000000000000003"]
+    assert meter.problems == ["AMD GPU 0: AMDSMI_STATUS_NO_PERM - Permission Denied"]
     bad, good = meter.read()
     assert (bad.joules, bad.problem) == (None, "AMDSMI_STATUS_NO_PERM - Permission Denied")
     assert good.watts == 140.0

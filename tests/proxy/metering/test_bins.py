@@ -123,3 +123,16 @@ def test_busy_stretches_that_touch_are_one():
         busy.end(second + 1.0)
     assert busy.seconds(0.0, 100.0) == 100.0
     assert len(busy._stretches) == 1
+
+
+def test_busy_time_that_is_told_late():
+    """Some milliseconds out of order, as several processes tell it: the union of what all of them were busy."""
+    busy = BusyTime()
+    busy.begin(10.0)
+    busy.begin(9.9)
+    busy.end(10.5)
+    busy.end(10.4)
+    assert busy.seconds(9.0, 11.0) == pytest.approx(0.6)
+    busy.begin(10.45)
+    busy.end(10.6)
+    assert busy.seconds(9.0, 11.0) == pytest.approx(0.7)

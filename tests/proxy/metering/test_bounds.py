@@ -9,7 +9,7 @@ from metering_world import COEFFICIENTS
 
 from jevons.proxy.exchange import Energy, EnergyStatus, Method
 from jevons.proxy.metering.account import Account, Charge, Quantities
-from jevons.proxy.metering.bounds import energy_of
+from jevons.proxy.metering.bounds import GAIN_BOUND, NINE_OF_TEN, OPEN_DOUBT, UNSEEN_DOUBT, energy_of
 from jevons.proxy.metering.engine import Engine
 from jevons.proxy.metering.ledger import DeviceLedger
 from jevons.proxy.metering.meter import Device, Sample
@@ -26,32 +26,64 @@ def make_engine():
     return Engine("model", COEFFICIENTS, ("gpu",), bin_seconds=WIDTH)
 
 
-def make_account(joules=0.0, *, is_final=True, by_fixed=0.0, by_prompt=0.0, ended=12.0):
-    charge = Charge(joules, by_fixed=by_fixed, by_prompt=by_prompt)
-    return Account(WIDTH, 10.0, 1, charge=charge, is_final=is_final, ended=ended)
+def make_account(joules=0.0, *, is_final=True, ended=12.0, **charge):
+    return Account(WIDTH, 10.0, 1, charge=Charge(joules, **charge), is_final=is_final, ended=ended)
+
+
+GAIN = GAIN_BOUND / NINE_OF_TEN
+"""What the sensor's gain adds, in the unit of a standard deviation."""
+
+
+def deviation(account, engine=None):
+    """The standard deviation that the bounds of an account stand for."""
+    energy = energy_of(account, engine or make_engine(), [make_device()])
+    assert energy.joules - energy.low == pytest.approx(energy.high - energy.joules)
+    return (energy.high - energy.joules) / NINE_OF_TEN
 
 
 def test_a_final_energy_is_the_charge():
-    """The charge of a long attempt, and 5 % either way for the sensor where the model leaves no doubt."""
-    energy = energy_of(make_account(100.0, ended=1e6), make_engine(), [make_device()])
-    bounds = pytest.approx(95.0), pytest.approx(105.0)
-    assert energy == Energy(100.0, *bounds, Method.MEASURED, EnergyStatus.FINAL, "gpu", ())
+    """The charge of a long attempt, and bounds for the sensor's gain where nothing else is in doubt."""
+    account = make_account(100.0, ended=1e6)
+    assert deviation(account) == pytest.approx(100 * GAIN)
+    energy = energy_of(account, make_engine(), [make_device()])
+    assert energy == Energy(100.0, energy.low, energy.high, Method.MEASURED, EnergyStatus.FINAL, "gpu", ())
 
 
 def test_doubts_add_up_as_squares():
-    """Sensor 5 J, and half of what hangs on the fixed part and on the prompt, 12 and 9 J: the root of the sum of squares."""
-    account = make_account(100.0, by_fixed=24.0, by_prompt=-18.0, ended=1e6)
-    energy = energy_of(account, make_engine(), [make_device()])
-    assert energy.high - 100.0 == pytest.approx(math.hypot(5, 12, 9))
-    assert 100.0 - energy.low == pytest.approx(math.hypot(5, 12, 9))
+    """Scatter of 4 J a bin and its neighbours, 50 J beside tokens that nobody saw, and the sensor."""
+    account = make_account(100.0, scatter=16.0, beside_unseen=50.0, ended=1e6)
+    assert deviation(account) == pytest.approx(math.hypot(100 * GAIN, math.sqrt(1.3 * 16.0), 50 * UNSEEN_DOUBT))
 
 
-@pytest.mark.parametrize(("seconds", "doubt"), [(0.25, 10.0), (0.05, 50.0), (0.02, 100.0), (0.0, 100.0)])
+def test_what_hangs_on_the_model_is_as_sure_as_the_model():
+    """20 J that F would add and tokens would lose: as far as each of the two is in doubt, and less where they err together."""
+    account, engine = make_account(100.0, by_fixed=20.0, ended=1e6), make_engine()
+    engine.fit.covariance = [[0.04 if i == j else 0.0 for j in range(4)] for i in range(4)]
+    assert deviation(account, engine) == pytest.approx(math.hypot(100 * GAIN, 20 * 0.2, 20 * 0.2))
+    engine.fit.covariance = [[0.04] * 4 for _ in range(4)]
+    assert deviation(account, engine) == pytest.approx(100 * GAIN)
+
+
+def test_a_prompt_that_nobody_counted_is_in_doubt():
+    """Of 1,000 tokens that are known to within a fifth."""
+    account, engine = make_account(100.0, ended=1e6), make_engine()
+    account.prompt_doubt, account.settled = 0.2, Quantities(prompt=1000.0)
+    prompt = 0.2 * 1000.0 * COEFFICIENTS.joules_per_prompt_token
+    assert deviation(account, engine) == pytest.approx(math.hypot(100 * GAIN, prompt))
+
+
+@pytest.mark.parametrize(("seconds", "doubt"), [(0.75, 2.0), (0.15, 10.0), (0.03, 50.0)])
 def test_a_short_attempt_is_less_sure(seconds, doubt):
-    """A counter's step is placed to about 25 ms: a tenth of a quarter second, and all of what is shorter than that."""
+    """What is read every 50 ms is placed to about 15 ms."""
+    assert deviation(make_account(100.0, ended=10.0 + seconds)) == pytest.approx(math.hypot(100 * GAIN, doubt))
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.0])
+def test_of_an_instant_nothing_is_sure(seconds):
+    """Shorter than energy can be placed: all of it may be a neighbour's."""
     energy = energy_of(make_account(100.0, ended=10.0 + seconds), make_engine(), [make_device()])
-    assert energy.high - 100.0 == pytest.approx(math.hypot(5.0, doubt))
-    assert energy.low == pytest.approx(max(0.0, 200.0 - energy.high))
+    assert energy.low == 0.0
+    assert energy.high == pytest.approx(100.0 + NINE_OF_TEN * math.hypot(100 * GAIN, 100.0))
 
 
 def test_no_device_is_unknown():
@@ -76,7 +108,7 @@ def test_the_scope_is_what_the_counters_cover(scopes, scope):
 
 
 def test_open_work_is_priced_at_the_recent_price():
-    """Charged 10 J, and 20 J predicted at a price of 2: 50 J, of which 40 J may be a quarter off."""
+    """Charged 10 J, and 20 J predicted at a price of 2: 50 J, of which 40 J have not settled."""
     engine = make_engine()
     engine.price.see(2.0, 1.0)
     account = make_account(10.0, is_final=False, ended=None)
@@ -84,7 +116,7 @@ def test_open_work_is_priced_at_the_recent_price():
     energy = energy_of(account, engine, [make_device()])
     assert energy.status is EnergyStatus.PROVISIONAL
     assert energy.joules == pytest.approx(50.0)
-    assert energy.high - 50.0 == pytest.approx(math.hypot(2.5, 10.0))
+    assert energy.high - 50.0 == pytest.approx(NINE_OF_TEN * math.hypot(50 * GAIN, 40 * OPEN_DOUBT))
 
 
 def test_before_anything_is_seen_nothing_is_known():
@@ -153,3 +185,9 @@ def test_the_bounds_hold_the_figure(charged, by_fixed, by_prompt, tokens, price)
     energy = energy_of(account, engine, [make_device()])
     if energy.joules is not None:
         assert 0 <= energy.low <= energy.joules <= energy.high < math.inf
+
+
+def test_what_engines_bear_of_each_other_is_in_doubt():
+    """By 16 J a charge may be off since another engine is on the same card: that adds to the sensor's gain."""
+    account, engine = make_account(100.0, beside_rivals=16.0, ended=1e6), make_engine()
+    assert deviation(account, engine) == pytest.approx(math.hypot(100 * GAIN, 16.0))

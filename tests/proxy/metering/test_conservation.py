@@ -7,6 +7,7 @@ from metering_world import VirtualDevice, World, check_energies, check_memory, c
 from jevons.proxy.exchange import Usage
 from jevons.proxy.metering.attribution import HORIZON_SECONDS
 from jevons.proxy.metering.counter import GAP_SECONDS
+from jevons.proxy.observed import ServedTokens
 
 ENGINES = {"one": ("a",), "both": ("a", "b"), "other": ("b",), "power": ("c",), "none": ()}
 """`both` is tensor parallel over two devices and shares each with another engine."""
@@ -31,7 +32,11 @@ ends = st.tuples(st.just("end"), numbers)
 reads = st.tuples(st.just("read"), st.sampled_from("abc"), st.sampled_from(["ok", "ok", "ok", "fail", "still", "reset", "leap"]))
 runs = st.tuples(st.just("run"), st.floats(0.05, 3.0))
 waits = st.tuples(st.just("wait"), pauses)
-events = st.one_of(begins, chunks, chunks, finishes, ends, reads, runs, waits, st.tuples(st.just("settle")))
+others = st.tuples(
+    st.just("others"), st.sampled_from(["one", "both", "power"]), st.integers(0, 3000), st.integers(0, 3000), st.booleans()
+)
+"""The server's own counters are read, and have grown by so many tokens of prompt and output, whoever they were for."""
+events = st.one_of(begins, chunks, chunks, finishes, ends, reads, runs, waits, others, st.tuples(st.just("settle")))
 
 
 def new_world():
@@ -62,6 +67,12 @@ def play(world, event):
     elif kind == "begin":
         engine, way, prompt, sequences = details
         world.begin(engine, way, prompt=prompt, sequences=sequences)
+    elif kind == "others":
+        engine, prompt, output, is_at_end = details
+        served = world.served.get(engine, ServedTokens(0.0, 0.0))
+        served = ServedTokens(served.prompt + prompt, served.output + output, prompt_at_end=is_at_end, output_at_end=is_at_end)
+        world.served[engine] = served
+        world.attribution.served((engine,), served, world.now)
     else:
         {"wait": world.wait, "read": world.read, "run": world.run, "settle": world.settle}[kind](*details)
 
@@ -69,7 +80,10 @@ def play(world, event):
 @settings(max_examples=200, deadline=None)
 @given(st.lists(events, min_size=20, max_size=60), st.booleans())
 def test_the_parts_sum_to_the_meter(history, does_recover):
-    """Attempts and readings in any order: sums are exact at every settlement, and all ends when time goes on."""
+    """Attempts, readings and others' tokens in any order: sums are exact at every settlement, and all ends when time goes on.
+
+    Among the readings are gaps, resets and leaps; among the engines one that is tensor parallel and shares its devices.
+    """
     world = new_world()
     for event in history:
         play(world, event)
@@ -114,3 +128,27 @@ def test_where_nothing_is_missing_everything_is_known(history):
         energy = world.attribution.energy(engine, work.account)
         assert (energy.joules is None) == (engine == "none")
         assert "gap" not in energy.quality
+
+
+others_too = st.lists(
+    st.one_of(begins, chunks, finishes, others, others, st.tuples(st.just("run"), st.sampled_from([0.25, 1.0, 2.0]))),
+    min_size=15,
+    max_size=50,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(others_too)
+def test_the_work_of_others_is_part_of_the_sum(history):
+    """What goes past the proxy has its own account; with ours, idle and unresolved it is the meter."""
+    world = new_world()
+    world.run(0.5)
+    for event in history:
+        play(world, event)
+        check_sums(world)
+    for _, work in world.attempts:
+        world.end(work)
+    world.run(HORIZON_SECONDS + 14.0)
+    check_sums(world)
+    check_energies(world)
+    assert all(work.account.is_final for _, work in world.attempts)

@@ -33,10 +33,10 @@ def test_something_learned_is_within_what_was_seen(seen):
 
 
 def test_something_learned_forgets():
-    """After fifty observations hardly anything of the time before is left, and what weighs little moves it little."""
+    """After two hundred observations hardly anything of the time before is left, and what weighs little moves it little."""
     learned = Learned(1.0)
     learned.see(1000.0, 1.0)
-    for _ in range(50):
+    for _ in range(200):
         learned.see(2.0)
     assert learned.value == pytest.approx(2.0, rel=0.4)
     learned.see(100.0 * 1e-6, 1e-6)
@@ -77,10 +77,34 @@ def test_the_power_to_begin_with_is_an_assumption():
 def test_tokens_per_chunk_are_learned():
     """A server that merges tokens into chunks shows it at the end of a stream; long streams say more than short ones."""
     engine = make_engine()
-    engine.saw_chunks(400, 100)
+    engine.saw_chunks(400, 100, 1)
     assert engine.tokens_per_chunk.value == pytest.approx(4.0)
-    engine.saw_chunks(2, 2)
+    engine.saw_chunks(2, 2, 1)
     assert engine.tokens_per_chunk.value == pytest.approx(4.0, rel=0.05)
+
+
+def test_merged_steps_are_not_one_step():
+    """Who cuts every stream by four counts four steps a chunk, and what was learned of steps until then is given up."""
+    engine = make_engine()
+    engine.fit.regression.seconds = 100.0
+    for tokens in (400, 398, 203, 350):
+        engine.saw_chunks(tokens, -(-tokens // 4), 1)
+    assert engine.steps_per_chunk == 4
+    assert engine.fit.regression.seconds == 0.0
+    assert engine.coefficients == COEFFICIENTS
+
+
+def test_a_prompt_may_be_read_faster_than_expected():
+    """Half the time shows at once; a queue, which makes it longer, is hardly taken for the pace of reading."""
+    engine = make_engine()
+    for _ in range(10):
+        engine.saw_reading(0.5)
+    assert engine.reading_pace == pytest.approx(0.5, rel=0.01)
+    engine.saw_reading(7.0)
+    assert engine.reading_pace == pytest.approx(0.5, rel=0.02)
+    for _ in range(2000):
+        engine.saw_reading(7.0)
+    assert engine.reading_pace == pytest.approx(1.0, rel=0.01)
 
 
 def test_the_estimate_of_a_prompt_is_put_right():

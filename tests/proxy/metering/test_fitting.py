@@ -6,7 +6,7 @@ import pytest
 
 from jevons.proxy.exchange import Coefficients
 from jevons.proxy.metering.account import Quantities
-from jevons.proxy.metering.fitting import FURTHEST, Fit
+from jevons.proxy.metering.fitting import FURTHEST, Fit, Regression, Seen
 
 TRUE = Coefficients(3.0, 0.05, 3e-5, 0.02)
 WIDTH = 0.25
@@ -21,7 +21,7 @@ def play(fit, *, seconds=600.0, scale=1.0, seed=0, noise=0.01):
         work = Quantities(
             steps=steps, tokens=tokens, context=tokens * source.uniform(50, 4000), prompt=source.choice([0, 0, 500, 3000])
         )
-        fit.see(work, scale * work.joules(TRUE) * source.gauss(1.0, noise), seconds=WIDTH)
+        fit.regression.see([Seen(work)], scale * work.joules(TRUE) * source.gauss(1.0, noise), seconds=WIDTH)
     return fit
 
 
@@ -73,8 +73,8 @@ def test_no_term_runs_away():
     fit = Fit(TRUE, doubt=0.5)
     for _ in range(4000):
         work = Quantities(steps=10, tokens=80, context=80_000)
-        fit.see(work, 5 * work.joules(TRUE), seconds=WIDTH)
-    common = fit.solve()
+        fit.regression.see([Seen(work)], 5 * work.joules(TRUE), seconds=WIDTH)
+    common = fit.regression.solve()
     assert all(common / FURTHEST - 1e-9 <= factor <= common * FURTHEST + 1e-9 for factor in fit.factors[:4])
 
 
@@ -82,9 +82,9 @@ def test_an_unclean_bin_ends_its_window():
     """The sums of before it are dropped, since energy at their edge may belong to it."""
     fit = Fit(TRUE, doubt=0.5)
     for _ in range(1000):
-        fit.see(Quantities(steps=10, tokens=80), 100.0, seconds=WIDTH)
-        fit.skip()
-    assert fit.seconds == 0.0
+        fit.regression.see([Seen(Quantities(steps=10, tokens=80))], 100.0, seconds=WIDTH)
+        fit.regression.skip()
+    assert fit.regression.seconds == 0.0
 
 
 def test_what_was_learned_makes_surer():
@@ -101,5 +101,60 @@ def test_the_idle_power_is_its_own_term():
     for _ in range(2400):
         idle = source.choice([0.0, 0.1, 0.2])
         work = Quantities(steps=10 * source.random(), tokens=40 * source.random(), context=20_000 * source.random())
-        fit.see(work, work.joules(TRUE) + 80.0 * idle, seconds=WIDTH, idle_seconds=idle)
-    assert fit.idle_watts == pytest.approx(80.0, rel=0.1)
+        fit.regression.see([Seen(work)], work.joules(TRUE) + 80.0 * idle, seconds=WIDTH, idle_seconds=idle)
+    assert fit.regression.idle_watts == pytest.approx(80.0, rel=0.1)
+
+
+def play_pair(fits, *, seconds=600.0, alone=0.3):
+    """Two engines on one device, each with a load of its own, and for a part of the time only one of them."""
+    regression = Regression(fits)
+    for fit in fits:
+        fit.regression = regression
+    source = random.Random(5)
+    scales = (1.0, 2.0)
+    for _ in range(int(seconds)):
+        resting = source.choice([0, 1]) if source.random() < alone else None
+        works = []
+        for number in range(2):
+            steps = 0.0 if number == resting else source.uniform(10, 40)
+            tokens = steps * source.choice([1, 4, 16])
+            works.append(Quantities(steps, tokens, tokens * source.uniform(50, 4000), source.choice([0, 500]) if steps else 0.0))
+        joules = sum(scale * work.joules(TRUE) for scale, work in zip(scales, works, strict=True))
+        regression.see([Seen(work) for work in works], joules * source.gauss(1.0, 0.01), seconds=1.0)
+    return regression
+
+
+def test_engines_on_one_device_are_told_apart():
+    """One takes twice what the table says of both: their prices differ by two, and the doubt of how they compare is small."""
+    fits = [Fit(TRUE, doubt=0.4), Fit(TRUE, doubt=0.4)]
+    play_pair(fits)
+    small, large = (fit.coefficients.fixed_joules_per_step for fit in fits)
+    assert large / small == pytest.approx(2.0, rel=0.1)
+    assert all(fit.rival_doubt < 0.1 for fit in fits)
+
+
+def test_engines_that_always_step_together_stay_in_doubt():
+    """Where both make the same steps, nothing tells whose are the dearer ones: the doubt stays, and the start values do too."""
+    fits = [Fit(TRUE, doubt=0.4), Fit(TRUE, doubt=0.4)]
+    regression = Regression(fits)
+    for fit in fits:
+        fit.regression = regression
+    for _ in range(300):
+        works = [Quantities(steps=20, tokens=160, context=80_000) for _ in fits]
+        regression.see([Seen(work) for work in works], work_joules(works), seconds=1.0)
+    assert all(fit.rival_doubt > 0.25 for fit in fits)
+    first, second = (fit.coefficients.fixed_joules_per_step for fit in fits)
+    assert first == pytest.approx(second, rel=1e-6)
+
+
+def work_joules(works):
+    """The first engine takes half as much again as the table says, the second half of it."""
+    return sum(scale * work.joules(TRUE) for scale, work in zip((1.5, 0.5), works, strict=True))
+
+
+def test_a_longer_window_is_waited_for():
+    """A bin that wants a window of four seconds is not taken before."""
+    fit = Fit(TRUE, doubt=0.4)
+    for second in range(8):
+        assert fit.regression.seconds == pytest.approx(4.0 * (second // 4), rel=0.01)
+        fit.regression.see([Seen(Quantities(steps=10, tokens=80))], 100.0, seconds=1.0, wanted=4.0)

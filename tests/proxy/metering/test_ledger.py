@@ -58,3 +58,23 @@ def test_nothing_is_learned_from_a_bin_that_is_not_clean(flags, is_known):
     for _ in range(30):
         ledger.learn_idle(BinEnergy(20.0, flags=set(flags)), 0.0, is_known=is_known)
     assert ledger.idle_watts is None
+
+
+def test_before_the_idle_power_is_known_the_least_idle_bin_stands_in():
+    """Bins that were measured from their beginning, with nobody in flight: a card that still cools down is above it."""
+    ledger = make_ledger()
+    for watts in (10.0, 150.0, 90.0, 120.0):  # of the first bin the beginning was not measured
+        ledger.learn_idle(BinEnergy(watts * WIDTH), 0.0, is_known=True)
+    assert (ledger.idle_watts, ledger.resting_watts) == (None, 90.0)
+    assert ledger.idle_joules(100.0, WIDTH / 2) == pytest.approx(90.0 * WIDTH / 2)
+    teach_idle(ledger)
+    assert ledger.resting_watts == ledger.idle_watts == pytest.approx(80.0)
+
+
+@pytest.mark.parametrize(("flags", "busy", "is_known"), [({"reset"}, 0.0, True), (set(), 0.1, True), (set(), 0.0, False)])
+def test_a_bin_that_is_not_idle_and_whole_stands_in_for_nothing(flags, busy, is_known):
+    """Flagged, busy for a part, or not measured."""
+    ledger = make_ledger()
+    for _ in range(5):
+        ledger.learn_idle(BinEnergy(20.0, flags=set(flags)), busy, is_known=is_known)
+    assert ledger.resting_watts is None

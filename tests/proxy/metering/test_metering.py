@@ -14,6 +14,7 @@ from jevons.proxy.metering.coefficients import prior
 from jevons.proxy.metering.counter import GAP_SECONDS
 from jevons.proxy.metering.meter import Device, Sample
 from jevons.proxy.metering.metering import Metering
+from jevons.proxy.metering.topology import Found
 
 GPU = Device("GPU-1", "NVIDIA A100", power_limit_watts=400.0, configured_as="simulated:/tmp/gpu", aliases=("pci-1",))
 OTHER = Device("GPU-2", "NVIDIA A100", power_limit_watts=400.0)
@@ -205,6 +206,98 @@ async def test_devices_are_found_by_any_of_their_names(names, expected):
         assert {device.id for device in metering.devices_of(upstream(devices=names))} == expected
 
 
+AUTO = ("auto",)
+ON_ONE, ON_TWO = (Found(frozenset({name}), f"on {name}") for name in ("GPU-1", "GPU-2"))
+NOWHERE = Found(None, "nothing listens")
+BOARDS = tuple(Device(name, "NVIDIA A100", power_limit_watts=400.0) for name in ("GPU-1", "GPU-2"))
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "expected"),
+    [
+        (AUTO, None, {"GPU-1", "GPU-2"}),
+        (AUTO, NOWHERE, {"GPU-1", "GPU-2"}),
+        (AUTO, ON_TWO, {"GPU-2"}),
+        (AUTO, Found(frozenset({"GPU-1", "GPU-2"}), "on both"), {"GPU-1", "GPU-2"}),
+        (AUTO, Found(frozenset({"GPU-7"}), "on another"), {"GPU-1", "GPU-2"}),
+        (AUTO, Found(frozenset(), "on none"), {"GPU-1", "GPU-2"}),
+        (("auto", "cpu"), ON_TWO, {"GPU-2", "cpu"}),
+        (("auto", "all"), ON_TWO, {"GPU-1", "GPU-2"}),
+        (("GPU-1",), ON_TWO, {"GPU-1"}),
+    ],
+)
+async def test_a_server_that_was_found_is_where_it_was_found(names, found, expected):
+    """Unless the configuration names its devices; not found, it may be on any, and it is never on none."""
+    bench = Bench(meters=[QuietMeter(*BOARDS, Device("cpu", "host CPU", scope="cpu"))], upstreams=[upstream(devices=names)])
+    async with bench.metering as metering:
+        if found is not None:
+            metering.place("chat", found)
+        assert {device.id for device in metering.devices_of(upstream(devices=names))} == expected
+        assert set(metering.attribution.engines["chat"].devices) == expected
+
+
+async def test_a_server_moves_when_nothing_of_it_is_in_flight():
+    """What runs is paid where it began, to its last settled bin; what comes after, on the board that was found."""
+    bench = Bench(meters=[QuietMeter(*BOARDS)], upstreams=[upstream(devices=AUTO)])
+    async with bench.metering as metering:
+        bench.run(3.0)
+        first = metering.begin("chat", request(stream=True))
+        with capture_logs() as logs:
+            metering.place("chat", ON_TWO)
+            metering.place("chat", ON_TWO)
+            answer(bench, first)
+            assert set(metering.attribution.engines["chat"].devices) == {"GPU-1", "GPU-2"}
+            bench.run(1.0)
+            assert metering.attribution.engines["chat"].devices == ("GPU-2",)
+            metering.place("chat", NOWHERE)
+            assert set(metering.attribution.engines["chat"].devices) == {"GPU-1", "GPU-2"}
+            metering.place("chat", ON_TWO)
+        second = metering.begin("chat", request(stream=True))
+        answer(bench, second)
+        bench.run(1.0)
+        assert first.energy.joules == pytest.approx(2 * WATTS * 1.25, rel=0.02)
+        assert second.energy.joules == pytest.approx(WATTS * 1.25, rel=0.02)
+        one, two = (device.accounts["attributed"] for device in metering.state().devices)
+        assert one + two == pytest.approx(first.energy.joules + second.energy.joules)
+    assert [line["event"] for line in logs] == [
+        "server's devices",
+        "upstream runs on",
+        *["server's devices", "upstream runs on"] * 2,
+    ]
+
+
+async def test_a_board_that_comes_later_is_used():
+    """An upstream that names it has no figure until it is there, and a figure from then on."""
+    lost = QuietMeter(GPU, name="zeusd", reason="no answer")
+    bench = Bench(meters=[QuietMeter(OTHER), lost], upstreams=[upstream("chat"), upstream("other", devices=("GPU-2",))])
+    async with bench.metering as metering:
+        bench.run(1.0)
+        assert metering.problems == {"zeusd": "no answer"}
+        [_, sampler] = metering._samplers
+        sampler.devices, sampler.problem = [GPU], None
+        metering.readers._late(sampler)
+        assert metering.problems == {}
+        bench.run(3.0)
+        attempts = [metering.begin(name, request(stream=True)) for name in ("chat", "other")]
+        for attempt in attempts:
+            attempt.chunks(5)
+        bench.run(1.0)
+        for attempt in attempts:
+            attempt.chunks(5)
+            attempt.end()
+        bench.run(1.0)
+        assert [attempt.energy.joules for attempt in attempts] == pytest.approx([WATTS, WATTS], rel=0.02)
+
+
+async def test_the_processors_are_no_board():
+    """Start values are for the board, wherever the host's processors stand in the list."""
+    meters = [QuietMeter(Device("cpu", "host CPU (RAPL: package-0)", scope="cpu"), OTHER)]
+    bench = Bench(meters=meters, upstreams=[upstream(devices=("cpu", "all"))])
+    async with bench.metering as metering:
+        assert metering.state().coefficients["chat"] == prior("Llama-3.1-8B-Instruct", "NVIDIA A100")
+        assert metering.attribution.engines["chat"].devices == ("cpu", "GPU-2")
+
+
 async def test_coefficients_are_the_operators_or_start_values():
     """What the configuration says goes before what is known of the model on that card; the state shows what is used."""
     own = Coefficients(1.0, 2.0, 3.0, 4.0)
@@ -247,6 +340,22 @@ async def test_a_driver_that_falls_silent_takes_its_devices_down():
         metering.settle()
         assert attempt.is_final
         assert (attempt.energy.joules, attempt.energy.quality) == (None, ("gap",))
+
+
+async def test_a_counter_that_its_power_contradicts_is_warned_of():
+    """Once, with the device: which of the two is wrong nobody can say, and the ratio is in the metrics."""
+    bench = Bench(meters=[QuietMeter(OTHER)], upstreams=[upstream(devices=("GPU-2",))])
+    with capture_logs() as logs:
+        async with bench.metering as metering:
+            for factor in (1.0, 1.2):
+                for _ in range(160):
+                    bench.now += 0.125
+                    [sampler] = metering._samplers
+                    sampler._deliver([Sample("GPU-2", bench.now, WATTS * bench.now, factor * WATTS)])
+                    metering.settle()
+            assert metering.state().devices[0].counter_power_ratio < 0.95
+    said = [line for line in logs if line["log_level"] == "warning"]
+    assert [(line["event"], line["where"]) for line in said] == [("energy counter and power readings disagree", "GPU-2")]
 
 
 async def test_bins_settle_by_themselves():

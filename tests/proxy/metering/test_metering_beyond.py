@@ -8,9 +8,12 @@ from structlog.testing import capture_logs
 from jevons.proxy.errors import MeterError, NothingToRead
 from jevons.proxy.exchange import Coefficients, Endpoint, EnergyStatus, Method, Prompt, Request, Upstream, Usage
 from jevons.proxy.metering.carbon import Carbon
+from jevons.proxy.metering.dcgm import DcgmMeter
 from jevons.proxy.metering.meter import Device, Sample
 from jevons.proxy.metering.metering import Metering
+from jevons.proxy.metering.rapl import RaplMeter
 from jevons.proxy.metering.state_file import SavedCounter, StateFile
+from jevons.proxy.metering.zeusd import ZeusdMeter
 from jevons.proxy.observed import Intensity, ServedTokens
 
 GPU = Device("GPU-1", "NVIDIA A100", power_limit_watts=400.0)
@@ -106,9 +109,46 @@ async def test_what_was_consumed_while_nobody_read(path):
         sums = accounts(second)
         energy = attempt.energy.joules
         [device] = second.metering.state().devices
-    assert device.counter_joules - WATTS * 1000.125 == pytest.approx(settled + sum(sums.values()), rel=0.01)
+    assert device.counter_joules - WATTS * 1000.125 == pytest.approx(sum(sums.values()), rel=0.01)
+    assert sum(sums.values()) > settled + WATTS * 600.0
     assert sums["unresolved"] == pytest.approx(WATTS * 600.0, rel=0.01)
     assert energy == pytest.approx(WATTS * 1.25, rel=0.05)
+
+
+async def test_killed_at_any_moment_every_joule_is_booked_once(path):
+    """Over several processes, each killed: accounts never fall below what was shown, and sum to the counter."""
+    began, now, shown = None, 1000.0, {}
+    for seconds in (3.0, 1.0, 0.375, 2.0):
+        bench = Bench(QuietMeter(GPU), now=now, state_file=StateFile(path, boot_id="boot"))
+        async with bench.metering as metering:
+            assert accounts(bench) == pytest.approx(shown or dict.fromkeys(accounts(bench), 0.0))
+            assert metering.state().devices[0].carried == shown
+            bench.run(seconds / 2)
+            began = began or WATTS * (now + 0.125)
+            bench.answer()
+            bench.run(seconds / 2)
+            shown = dict(accounts(bench))
+            await metering.keep_shown()
+            bench.run(seconds)  # settled after the last save, shown to nobody, and lost with the process
+            [ledger] = metering.attribution.devices.values()
+            held = sum(accounts(bench).values()) + ledger.counter.open_joules()
+            assert held == pytest.approx(WATTS * bench.now - began, rel=1e-9)
+        now = bench.now + 7.0
+    assert shown["unresolved"] > WATTS * 3 * 7.0
+    assert shown["attributed"] > WATTS * 4 * 1.0
+
+
+async def test_what_is_shown_is_kept_first(path):
+    """Without a state file there is nothing to keep, and with one it holds at least as much as was shown."""
+    bench = Bench(QuietMeter(GPU))
+    async with bench.metering as metering:
+        await metering.keep_shown()
+    bench = Bench(QuietMeter(GPU), state_file=StateFile(path, boot_id="boot"))
+    async with bench.metering as metering:
+        bench.run(3.0)
+        shown = accounts(bench)
+        await metering.keep_shown()
+        assert StateFile(path, boot_id="boot").load()["GPU-1"].accounts == shown
 
 
 @pytest.mark.parametrize(
@@ -202,6 +242,24 @@ async def test_where_nothing_can_be_read_energy_is_estimated():
     assert 10 < energy.joules < 100
     assert energy.high > 2 * energy.joules > 4 * energy.low > 0
     assert energy.gco2e == pytest.approx(energy.joules / 1e4)
+
+
+@pytest.mark.parametrize("name", ["zeusd", "dcgm", "cpu"])
+async def test_what_others_name_and_cannot_be_read_leaves_the_estimate(name, tmp_path):
+    """A node that is down, or processors without a counter, are unknown for who names them, and nobody else's concern."""
+    node = "http://127.0.0.1:9"
+    device = {"zeusd": node, "dcgm": f"dcgm+{node}/metrics", "cpu": "cpu"}[name]
+    meter = {"zeusd": ZeusdMeter(node), "dcgm": DcgmMeter(f"{node}/metrics"), "cpu": RaplMeter(tmp_path)}[name]
+    chat, far = (
+        Upstream(who, "http://127.0.0.1:1/v1", "some-8b", devices=on) for who, on in (("chat", ("all",)), ("far", (device,)))
+    )
+    bench = Bench(QuietMeter(error=NothingToRead("no driver")), meter, estimates=True, upstreams=[chat, far])
+    async with bench.metering as metering:
+        assert metering.problems.keys() == {"quiet", meter.name}
+        assert (metering.is_estimated("chat"), metering.is_estimated("far")) == (True, False)
+        attempt = bench.answer()
+        bench.run(2.0)
+    assert attempt.energy.method is Method.ESTIMATED
 
 
 async def test_an_estimate_is_divided_as_a_measurement_is():

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from jevons.proxy.metering import state_file
 from jevons.proxy.metering.state_file import SavedCounter, StateFile, consumed_since, read_boot_id
 
-COUNTERS = {"GPU-1": SavedCounter(123_456.75, 1000.0), "GPU-2": SavedCounter(0.0, 1000.0)}
+COUNTERS = {"GPU-1": SavedCounter(123_456.75, 1000.0, {"attributed": 12.5, "idle": 0.25}), "GPU-2": SavedCounter(0.0, 1000.0)}
 
 
 @pytest.fixture
@@ -50,11 +50,13 @@ def test_without_a_file_all_is_new(path):
         b"\xff\xfe",
         b"[]",
         b"null",
-        b'{"version": 2, "boot_id": "boot", "devices": {}}',
-        b'{"version": 1, "boot_id": "boot"}',
-        b'{"version": 1, "boot_id": "boot", "devices": {"GPU-1": 5}}',
-        b'{"version": 1, "boot_id": "boot", "devices": {"GPU-1": {"joules": "many", "at": 1}}}',
-        b'{"version": 1, "boot_id": "boot", "devices": {"GPU-1": {"joules": NaN, "at": 1}}}',
+        b'{"version": 1, "boot_id": "boot", "devices": {}}',
+        b'{"version": 2, "boot_id": "boot"}',
+        b'{"version": 2, "boot_id": "boot", "devices": {"GPU-1": 5}}',
+        b'{"version": 2, "boot_id": "boot", "devices": {"GPU-1": {"joules": "many", "at": 1, "accounts": {}}}}',
+        b'{"version": 2, "boot_id": "boot", "devices": {"GPU-1": {"joules": 1, "at": 1, "accounts": {"idle": -1}}}}',
+        b'{"version": 2, "boot_id": "boot", "devices": {"GPU-1": {"joules": 1, "at": 1}}}',
+        b'{"version": 2, "boot_id": "boot", "devices": {"GPU-1": {"joules": NaN, "at": 1, "accounts": {}}}}',
         b"[" * 100_000,
     ],
 )
@@ -110,20 +112,36 @@ async def test_it_is_written_again_and_again(path, monkeypatch):
 
 
 async def test_a_disk_that_hangs_does_not_hold_up_the_end(path, monkeypatch):
-    """The last write has a deadline."""
-    monkeypatch.setattr(state_file, "LAST_WRITE_SECONDS", 0.01)
+    """Writing has a deadline where somebody waits for it, and only one thread is left hanging."""
     may_end = threading.Event()
-    monkeypatch.setattr(StateFile, "_write", lambda *_: may_end.wait())
-    await StateFile(path, boot_id="boot").save_last(COUNTERS)
+    writes = []
+
+    def hang(*written):
+        writes.append(written)
+        may_end.wait(5.0)
+
+    monkeypatch.setattr(StateFile, "_write", hang)
+    file = StateFile(path, boot_id="boot")
+    for _ in range(5):
+        await file.save_soon(COUNTERS, 0.01)
+    assert len(writes) == 1
     may_end.set()
+
+
+async def test_nothing_older_is_written_over_newer(path):
+    """However many want to write at the same time, the last word is the latest."""
+    file = StateFile(path, boot_id="boot")
+    await asyncio.gather(*(file.save({"GPU-1": SavedCounter(float(number), 1.0)}) for number in range(20)))
+    assert file.load()["GPU-1"].joules == 19.0
+    assert [left.name for left in path.parent.iterdir()] == ["state.json"]
 
 
 async def test_people_can_read_it(path):
     """It is JSON that says what it is."""
     await StateFile(path, boot_id="boot").save(COUNTERS)
     state = json.loads(path.read_text())
-    assert (state["version"], state["boot_id"]) == (1, "boot")
-    assert state["devices"]["GPU-1"] == {"joules": 123456.75, "at": 1000.0}
+    assert (state["version"], state["boot_id"]) == (2, "boot")
+    assert state["devices"]["GPU-1"] == {"joules": 123456.75, "at": 1000.0, "accounts": {"attributed": 12.5, "idle": 0.25}}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from jevons.proxy.metering.topology import (
     PROC,
     Process,
     find_devices,
+    find_sockets,
     listening_inodes,
     local_addresses,
     read_environment,
@@ -324,3 +325,11 @@ def test_a_real_process_is_read():
         assert os.getpid() in socket_owners(PROC, inodes)
         assert read_processes(PROC)[os.getpid()].parent == os.getppid()
         assert read_environment(PROC, os.getpid()) is not None
+
+
+def test_what_an_address_leads_to(host):
+    """A listening socket, whose number is another one after a restart; none where nothing listens, or on another host."""
+    assert find_sockets(URL, proc=host.root) == frozenset()
+    host.listen(inode=77)
+    assert find_sockets(URL, proc=host.root) == {77}
+    assert find_sockets("http://192.0.2.1:8000/v1", proc=host.root) == frozenset()

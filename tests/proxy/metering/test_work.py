@@ -208,7 +208,7 @@ def test_tokens_that_no_open_bin_has_go_into_the_last(engine):
 
 def test_counts_from_the_chunks_teach_nothing(engine):
     """A stream without usage is counted from its chunks: that is flagged, and says nothing of tokens per chunk."""
-    engine.saw_chunks(400, 100)
+    engine.saw_chunks(400, 100, 1)
     work = begin(engine, StreamedWork)
     last = stream(work, 10)
     work.finish(last, Usage(completion=10, is_estimated=True))
