@@ -1,0 +1,149 @@
+"""Every method on every workload, and how far each is from the truth."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from ...exchange import Energy
+from ...metering.bounds import SENSOR_GAIN_LIMIT
+from ...units import Joules, Seconds
+from .methods import METHODS
+from .replay import Outcome
+from .trace import Served, Trace
+from .workloads import Workload
+from .world import START, World
+
+WARM_SECONDS: Final[Seconds] = 60.0
+"""Requests that begin earlier are not judged: nothing is known of the engine then."""
+SEEDS: Final = (11, 12, 13, 14)
+"""Nothing was ever tuned on these."""
+QUICK_SEEDS: Final = (11,)
+QUICK_SHARE: Final = 0.5
+"""Of a workload's time."""
+
+
+@dataclass(slots=True)
+class Score:
+    """One method on one workload, over all seeds. Errors are relative, and one per request."""
+
+    errors: list[float] = field(default_factory=list)
+    half_widths: list[float] = field(default_factory=list)
+    held: float = 0.0
+    """How many of the truths lay within the bounds, on the mean over all gains that a sensor may have."""
+    charged: Joules = 0.0
+    true: Joules = 0.0
+    residual: float | None = None
+    """Of conservation, the worst run; None for methods that have no accounts."""
+
+    @property
+    def median(self) -> float:
+        """Of the errors."""
+        return quantile(self.errors, 0.5)
+
+    @property
+    def p95(self) -> float:
+        """Of the errors."""
+        return quantile(self.errors, 0.95)
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of requests whose truth is within `low` to `high`; None for methods without bounds."""
+        return self.held / len(self.half_widths) if self.half_widths else None
+
+    @property
+    def half_width(self) -> float | None:
+        """The median of half the distance between the bounds, relative to the figure."""
+        return quantile(self.half_widths, 0.5) if self.half_widths else None
+
+    @property
+    def shift(self) -> float:
+        """By how much all charges together are off."""
+        return self.charged / self.true - 1.0
+
+    def judge(self, trace: Trace, since: Seconds, charges: dict[str, Joules], outcome: Outcome | None) -> None:
+        """Hold one run against its truth."""
+        for served in trace.judged(since):
+            self.errors.append(abs(charges[served.name] / served.truth - 1.0))
+            self.charged += charges[served.name]
+            self.true += served.truth
+            if outcome is not None:
+                self._judge_bounds(outcome.energies[served.name], served)
+        if outcome is not None:
+            self.residual = max(self.residual or 0.0, outcome.residual)
+
+    def _judge_bounds(self, energy: Energy, served: Served) -> None:
+        if energy.joules and energy.low is not None and energy.high is not None:
+            self.half_widths.append((energy.high - energy.joules) / energy.joules)
+            self.held += gain_share(energy.low, energy.high, served.truth)
+
+
+def gain_share(low: Joules, high: Joules, truth: Joules) -> float:
+    """Over all gains that a card's sensor may have, how often the bounds hold the truth.
+
+    Whatever a sensor's gain is, every charge and every bound is proportional to it: no run per gain is needed.
+    """
+    least, most = 1.0 - SENSOR_GAIN_LIMIT, 1.0 + SENSOR_GAIN_LIMIT
+    begin = max(least, truth / high)
+    end = most if low <= 0.0 else min(most, truth / low)
+    return max(0.0, end - begin) / (most - least)
+
+
+@dataclass(slots=True)
+class Row:
+    """One workload."""
+
+    workload: Workload
+    requests: int = 0
+    scores: dict[str, Score] = field(default_factory=dict)
+    learned: list[tuple[Seconds, float]] = field(default_factory=list)
+    """Of the first seed: seconds since the start, and how far off the ratio of prompt to step still is, as a factor."""
+
+
+@dataclass(slots=True)
+class Study:
+    """The whole table."""
+
+    seeds: Sequence[int]
+    rows: list[Row]
+    took_seconds: Seconds
+
+
+def run_study(workloads: Sequence[Workload], *, is_quick: bool, say: Callable[[str], None]) -> Study:
+    """Run them one after the other."""
+    began = time.perf_counter()
+    seeds = QUICK_SEEDS if is_quick else SEEDS
+    rows = [_run_row(workload, seeds, QUICK_SHARE if is_quick else 1.0, say) for workload in workloads]
+    return Study(seeds, rows, time.perf_counter() - began)
+
+
+def _run_row(workload: Workload, seeds: Sequence[int], share: float, say: Callable[[str], None]) -> Row:
+    row = Row(workload)
+    plan = replace(workload.plan, seconds=share * workload.plan.seconds)
+    since = START + min(WARM_SECONDS, plan.seconds / 2)
+    for seed in seeds:
+        trace = World(plan, seed).run()
+        row.requests += len(trace.judged(since))
+        for method in METHODS:
+            charges, outcome = method.run(trace)
+            row.scores.setdefault(method.name, Score()).judge(trace, since, charges, outcome)
+            if method.name == "fitted" and outcome is not None and not row.learned:
+                row.learned = list(_learning(trace, outcome))
+    fitted = row.scores["fitted"]
+    say(f"{workload.name}: {row.requests} requests, fitted {fitted.median:.1%} / {fitted.p95:.1%}")
+    return row
+
+
+def _learning(trace: Trace, outcome: Outcome) -> Iterator[tuple[Seconds, float]]:
+    truth = trace.engines[0].coefficients
+    true_ratio = truth.joules_per_prompt_token / truth.fixed_joules_per_step
+    for at, found in outcome.learned:
+        yield at - START, found.joules_per_prompt_token / found.fixed_joules_per_step / true_ratio
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which a share of the values lies; NaN where there are none."""
+    return sorted(values)[int(share * (len(values) - 1))] if values else math.nan
