@@ -62,7 +62,8 @@ def write_answers(asked: Asked, thinks: Reasoning, quirks: Quirks) -> list[Answe
 
 
 def _write_answer(asked: Asked, seed: bytes, *, is_thinking: bool, quirks: Quirks) -> Answer:
-    kind, texts = Kind.CONTENT, write_tokens(seed, answer_length(seed))
+    least = min(asked.min_tokens, asked.max_tokens or asked.min_tokens)
+    kind, texts = Kind.CONTENT, write_tokens(seed, max(least, answer_length(seed)))
     if asked.tool:
         kind, texts = Kind.ARGUMENTS, split_tokens(json.dumps(write_arguments(asked.tool.parameters, seed)))
     tokens = [Token(kind, text) for text in texts]

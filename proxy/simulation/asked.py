@@ -39,6 +39,8 @@ class Asked:
     """The last user turn, or the prompt."""
     n: int = 1
     max_tokens: int | None = None
+    min_tokens: int = 0
+    """As vLLM takes it: the answer goes on until then."""
     stream: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
@@ -79,6 +81,7 @@ def read_asked(endpoint: Endpoint, body: Json) -> Asked:
         last_text=last_text,
         n=_read_count(body, "n") or 1,
         max_tokens=_read_max_tokens(endpoint, body),
+        min_tokens=(_read_count(body, "min_tokens") or 0) if body.get("min_tokens") else 0,
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")),
         continuous_usage=bool(options.get("include_usage") and options.get("continuous_usage_stats")),

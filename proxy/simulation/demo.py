@@ -173,7 +173,7 @@ def _progress(console: Console) -> Progress:
 
 
 async def _stay(stack: DemoStack, console: Console) -> None:
-    console.print(f"\nStill up: point any OpenAI client at [bold]{stack.main}/v1[/], look at {stack.admin}/metrics,")
+    console.print(f"\nStill up: point any OpenAI client at [bold]{stack.main}/v1[/], look at the page at [bold]{stack.admin}[/],")
     console.print(f"and at the configuration in {stack.config_path}. Ctrl-C ends it.")
     try:
         await asyncio.Event().wait()

@@ -73,6 +73,11 @@ class DemoStack:
         self._processes: list[Process] = []
 
     @property
+    def proxy_pid(self) -> int:
+        """The process of the proxy, the last that was started."""
+        return self._processes[-1].pid
+
+    @property
     def config_path(self) -> Path:
         """The configuration that the proxy runs with."""
         return Path(self._folder.name) / "config.yaml"

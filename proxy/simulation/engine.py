@@ -123,10 +123,15 @@ class Engine:
                 await self._has_work.wait()
                 end = self._clock()
                 continue
-            start = self._gpu.reserve(self._next_start(end), seconds=step.seconds, joules=step.joules)
-            end = start + step.seconds
-            await asyncio.sleep(max(0.0, end - self._clock()))
+            end = await self._let_pass(step, end)
             self._deliver(step)
+
+    async def _let_pass(self, step: Step, last_end: Seconds) -> Seconds:
+        """The step's time on the board; returns when it ended."""
+        start = self._gpu.reserve(self._next_start(last_end), seconds=step.seconds, joules=step.joules)
+        end = start + step.seconds
+        await asyncio.sleep(max(0.0, end - self._clock()))
+        return end
 
     def _fail_all(self, task: asyncio.Task[None]) -> None:
         """Tell everyone who waits for a token that none will come; a loop that was cancelled has nobody left."""

@@ -60,6 +60,8 @@ class Step:
     """The sequences that have one more token when the step ends; under speculation one may stand here several times."""
     finished: tuple[int, ...]
     """The sequences that are done then."""
+    parts: tuple[tuple[int, int, int], ...] = ()
+    """By sequence: its id, the prompt tokens read (0: it decodes a token), and its context before the step."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,11 @@ class _Sequence:
     @property
     def context_tokens(self) -> int:
         return self.work.prompt_tokens + self.decoded
+
+    @property
+    def in_cache(self) -> int:
+        """Tokens that steps before have read or decoded."""
+        return self.context_tokens - self.prompt_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +170,11 @@ class Scheduler:
             request_id = self._running[sequence_id].request_id
             if request_id in self.truth:
                 self.truth[request_id] += share
+        done = tuple((part.sequence.id, part.prompt_tokens, part.sequence.in_cache) for part in parts)
         emitted, finished = self._advance(parts)
         self.steps += 1
         self.joules += joules
-        return Step(seconds, joules, shares, emitted, finished)
+        return Step(seconds, joules, shares, emitted, finished, done)
 
     def _compose(self) -> Iterator[_Part]:
         """Who takes part in the next step; admits from the queue."""

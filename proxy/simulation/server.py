@@ -5,16 +5,17 @@ Besides that surface it serves `GET /simulation/truth/{request-id}`, the true jo
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from ..errors import BadRequest, ModelNotFound, NotFound, RequestError, Unauthorized
 from ..exchange import Endpoint, Reasoning
@@ -77,7 +78,10 @@ class SimulatedServer:
         owned_by: str = "vllm",
         api_key: str | None = None,
         remembers: int = 0,
+        lengths: Mapping[str, int] | None = None,
+        has_metrics: bool = True,
     ) -> None:
+        """`lengths`: how many tokens an answer has, thinking included, by last user turn; of others as the simulation likes."""
         self.engine = engine
         self.model = model
         self.thinks = thinks
@@ -87,6 +91,8 @@ class SimulatedServer:
         self.received: deque[Received] = deque(maxlen=remembers)
         """The latest requests to reach a model."""
         self._api_key = api_key
+        self._lengths = lengths or {}
+        self._has_metrics = has_metrics
         self._created = int(time.time())
         self._prefixes = PrefixCache()
         self._responses: deque[str] = deque(maxlen=1024)
@@ -204,7 +210,10 @@ class SimulatedServer:
             for copy in range(job.asked.n)
         ]
         with self.engine.submit(job.id, works, is_held=job.quirks.hang is not Hang.NEVER) as ticket:
-            return await deliver(request, ticket, job, reply)
+            try:
+                return await deliver(request, ticket, job, reply)
+            except ClientConnectionResetError:  # the client has left, and the write was quicker than the news of it
+                raise asyncio.CancelledError from None
 
     # What comes before it
 
@@ -239,7 +248,8 @@ class SimulatedServer:
         if longest + (asked.max_tokens or 0) > self.context_tokens:
             limit = f"This model's maximum context length is {self.context_tokens} tokens"
             raise BadRequest(f"{limit}, but the prompt has {longest} and asks for {asked.max_tokens or 0} more.")
-        return asked
+        length = self._lengths.get(asked.last_text)
+        return asked if length is None else replace(asked, min_tokens=length, max_tokens=min(length, asked.max_tokens or length))
 
     def _job(self, request: web.Request, asked: Asked) -> Job:
         cached = self._prefixes.match(list(asked.prompts[0])) if len(asked.prompts) == 1 else 0
@@ -266,6 +276,8 @@ class SimulatedServer:
         return json_response({"version": "0.0.0+simulated"})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
+        if not self._has_metrics:
+            raise web.HTTPNotFound
         return web.Response(text=metrics_text(self.engine.scheduler, self.model))
 
     async def _truth(self, request: web.Request) -> web.Response:

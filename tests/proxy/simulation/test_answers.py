@@ -103,3 +103,13 @@ def test_a_tool_call_has_arguments_that_fit_the_schema():
 def test_a_schema_without_properties_gives_no_arguments():
     """Nothing is made up for a tool that takes nothing."""
     assert write_arguments({}, b"seed") == {}
+
+
+@pytest.mark.parametrize(("fields", "tokens"), [({"min_tokens": 700}, 700), ({"min_tokens": 700, "max_tokens": 400}, 400)])
+def test_an_answer_goes_on_as_long_as_it_is_asked_to(fields, tokens):
+    """`min_tokens` makes it longer than the model would, up to `max_tokens`; none asked for changes nothing."""
+    [answer] = write_answers(ask(**fields), Reasoning.NEVER, Quirks())
+    assert len(answer.tokens) == tokens
+    [plain], [none] = write_answers(ask(), Reasoning.NEVER, Quirks()), write_answers(ask(min_tokens=0), Reasoning.NEVER, Quirks())
+    assert plain == none
+    assert len(plain.tokens) < 400

@@ -199,3 +199,12 @@ def test_a_batch_beyond_the_budget_is_refused():
     """A step must be able to decode the whole batch."""
     with pytest.raises(ValueError, match="whole batch"):
         scheduler_of(max_batch=11, max_step_tokens=10)
+
+
+def test_a_step_says_who_did_what():
+    """Its parts are the prompt tokens that each sequence read, none where it decoded, behind what was in the cache by then."""
+    scheduler = scheduler_of(max_batch=2, max_step_tokens=8)
+    first = scheduler.submit("a", Work(12, 3, 2))
+    second = scheduler.submit("b", Work(3, 1))
+    steps = [step.parts for step in run(scheduler)]
+    assert steps == [((first, 8, 2),), ((first, 2, 10), (second, 3, 0)), ((first, 0, 13),), ((first, 0, 14),)]

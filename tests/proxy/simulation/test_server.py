@@ -258,3 +258,19 @@ async def test_a_full_batch_makes_the_rest_wait(start_upstream):
     await until(lambda: upstream.server.engine.scheduler.waiting)
     assert upstream.server.engine.scheduler.running <= 2
     assert [status for status, _, _ in await asyncio.gather(*tasks)] == [200] * 6
+
+
+async def test_answers_of_a_given_length(start_upstream):
+    """A prompt whose length is given is answered at that length, thinking included, and no longer than the client allows."""
+    upstream = await start_upstream(thinks=Reasoning.ALWAYS, lengths={"Say hello.": 700})
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello."}]}
+    for body, tokens in ((asked, 700), ({**asked, "max_tokens": 90}, 90)):
+        status, _, reply = await upstream.post("/v1/chat/completions", body)
+        assert (status, reply["usage"]["completion_tokens"]) == (200, tokens)
+
+
+async def test_a_server_without_metrics(start_upstream):
+    """Some have none."""
+    upstream = await start_upstream(has_metrics=False)
+    status, _ = await upstream.get("/metrics")
+    assert status == 404

@@ -1,0 +1,1 @@
+"""What an engine's steps cost, found out by a short load of our own: `jevons calibrate`."""
