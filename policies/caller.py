@@ -23,6 +23,9 @@ _TIER_OF_EFFORT: Final = {
 }
 
 
+_NO_WORD: Final = Reason("caller", NO_MATCH, "")
+
+
 class CallerPolicy:
     """Obeys what the request says of itself.
 
@@ -47,7 +50,7 @@ class CallerPolicy:
         tier = _TIER_OF_EFFORT.get(request.reasoning_effort or "")
         if tier is not None:
             return self._choose(plan, facts, tier, source=EFFORT_FIELD, value=request.reasoning_effort or "")
-        return plan.because(Reason(self.name, NO_MATCH, ""))
+        return plan.because(_NO_WORD)
 
     def _pin(self, plan: Plan, upstreams: tuple[Upstream, ...], tier: Tier | None, *, word: str) -> Plan:
         candidates = tuple(Target(upstream, thinking=_thinking(upstream, tier)) for upstream in upstreams)

@@ -1,4 +1,4 @@
-"""The limits that always run after a choice, also on a pinned model: what an upstream can take, and how much of it.
+"""The limits that always run after a choice, also on a pinned model: what the key may use, and what an upstream can take.
 
 An upstream that declares no abilities, or no context, is never dropped for them: unknown is not unable. The tokens of the
 prompt are estimated, so an upstream is passed over where the estimate does not fit, but a request is refused only where half
@@ -11,15 +11,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jevons.proxy.errors import ContextTooLong, RequestError, Unsupported
+from jevons.proxy.errors import ContextTooLong, RequestError, TierNotAllowed, Unsupported
 from jevons.proxy.exchange import Endpoint, Plan, Reason, Reasoning, Request, Target, Tier, Upstream
 
+from .caller import CallerPolicy
 from .policy import PINNED, Facts, Reject, Verdict
 
 ABILITIES: Final = frozenset({"tools", "images", "json_schema"})
 CONTEXT: Final = "context"
+KEY: Final = "key"
+MAX_TOKENS: Final = "max_tokens"
 _SURE_SHARE: Final = 0.5
 """The share of the estimated prompt that is taken for certain."""
+
+
+_FITS: Final = Reason("limits", "fits", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +51,30 @@ class _Needs:
 
 
 class LimitsPolicy:
-    """Drops the candidates that do not fit. A pinned request is then refused; a routed one goes to another that fits."""
+    """Drops the candidates that do not fit. A pinned request is then refused; a routed one goes to another that fits.
+
+    `reasoning_tokens`: a `max_tokens` below it leaves no room to think and answer, so that a request which nobody but a
+    policy sends to reasoning goes direct; 0 lets every one go.
+    """
 
     name = "limits"
+    is_limit = True
+
+    def __init__(self, reasoning_tokens: int = 0) -> None:
+        self._reasoning_tokens = reasoning_tokens
 
     def decide(self, request: Request, plan: Plan, facts: Facts) -> Verdict:
         """The candidates that fit, or another upstream, or a rejection that says what was lacking."""
+        if request.ceiling is Tier.DIRECT:
+            lowered = self._lowered(plan, facts)
+            if isinstance(lowered, Reject):
+                return lowered
+            plan = lowered
+        if request.max_tokens is not None and request.max_tokens < self._reasoning_tokens:
+            plan = self._spared(plan, facts)
         needs = _needs(request)
         if not any(needs.shortfall(target.upstream) for target in plan.candidates):
-            return plan.because(Reason(self.name, "fits", ""))
+            return plan.because(_FITS)
         choices = [plan.candidates]
         if plan.decision != PINNED:
             choices += [(target,) for target in _elsewhere(plan, facts, must_keep_tier=request.tier is not None)]
@@ -64,6 +85,28 @@ class LimitsPolicy:
                 if fitting:
                     return self._restricted(plan, fitting, needs)
         return Reject(_refusal(needs, [target.upstream for choice in choices for target in choice]), self.name)
+
+    def _lowered(self, plan: Plan, facts: Facts) -> Plan | Reject:
+        """The plan for a key that may not reason: models that need not, with their thinking off."""
+        if all(target.tier is Tier.DIRECT for target in plan.candidates):
+            return replace(plan, ceiling=Tier.DIRECT)
+        allowed = tuple(_switched_off(target) for target in plan.candidates if target.upstream.reasoning is not Reasoning.ALWAYS)
+        target = None if plan.decision == PINNED else facts.tier_target(Tier.DIRECT)
+        candidates = allowed or ((target,) if target else ())
+        if not candidates:
+            names = ", ".join(target.upstream.name for target in plan.candidates)
+            return Reject(TierNotAllowed(f"This key is for direct answers only, which {names} cannot give."), self.name)
+        decision = PINNED if plan.decision == PINNED else Tier.DIRECT.value
+        return replace(plan.sent_to(candidates, Reason(self.name, KEY, Tier.DIRECT), decision), ceiling=Tier.DIRECT)
+
+    def _spared(self, plan: Plan, facts: Facts) -> Plan:
+        """The plan where too few tokens are allowed for thinking; the caller's own word stands."""
+        decisive = plan.decisive
+        is_asked_for = decisive is not None and decisive.policy == CallerPolicy.name
+        target = facts.tier_target(Tier.DIRECT)
+        if is_asked_for or target is None or plan.candidates[0].tier is not Tier.REASONING:
+            return plan
+        return plan.sent_to((target,), Reason(self.name, MAX_TOKENS, Tier.DIRECT), Tier.DIRECT)
 
     def _restricted(self, plan: Plan, fitting: tuple[Target, ...], needs: _Needs) -> Plan:
         """The plan with what is left of it; the word is decisive only where it changes where the request goes first."""
@@ -83,16 +126,21 @@ def _needs(request: Request) -> _Needs:
     return _Needs(request.prompt.has & ABILITIES, prompt_tokens, request.max_tokens or 0)
 
 
+def _switched_off(target: Target) -> Target:
+    return replace(target, thinking=False) if target.upstream.reasoning is Reasoning.SWITCHABLE else target
+
+
 def _elsewhere(plan: Plan, facts: Facts, *, must_keep_tier: bool) -> Iterable[Target]:
-    """Every other upstream, those of the plan's tier first, a switchable one set to that tier."""
+    """Every other upstream, those of the plan's tier first, a switchable one set to that tier; none above the plan's ceiling."""
     tier = plan.candidates[0].tier
     is_thinking = tier is Tier.REASONING
     taken = {target.upstream.name for target in plan.candidates}
     others = [upstream for upstream in facts.upstreams.values() if upstream.name not in taken]
+    others.sort(key=lambda upstream: upstream.last_resort)
     targets = [Target(other, is_thinking if other.reasoning is Reasoning.SWITCHABLE else None) for other in others]
     yield from (target for target in targets if target.tier is tier)
     if not must_keep_tier:
-        yield from (target for target in targets if target.tier is not tier)
+        yield from (target for target in targets if target.tier is not tier and plan.ceiling is not Tier.DIRECT)
 
 
 def _refusal(needs: _Needs, upstreams: list[Upstream]) -> RequestError:

@@ -14,8 +14,10 @@ from typing import Final, Protocol
 from unicodedata import normalize
 
 from jevons.proxy.errors import ConfigError
-from jevons.proxy.exchange import Plan, Prompt, Reason, Request
+from jevons.proxy.exchange import Plan, Reason, Request
 
+from .hours import Hours
+from .language import LANGUAGES, language_of
 from .policy import NO_MATCH, Facts, Verdict
 
 SEARCHED_CHARACTERS: Final = 20_000
@@ -35,6 +37,9 @@ _HAS_NO_EDGE: Final = re.compile(f"[{_UNSPACED}]")
 _IS_LETTER: Final = re.compile(_LETTER)
 
 
+_NO_WORD: Final = Reason("rules", NO_MATCH, "")
+
+
 class Expression(Protocol):
     """A compiled regular expression, such as `jevons.proxy.pattern.Pattern`, whose time is linear in the text."""
 
@@ -48,7 +53,8 @@ class Rule:
     """When all the given conditions hold, the request goes `to`: `direct`, `reasoning` or an upstream's name.
 
     `keywords`: any of them, as whole words. `regex`: found anywhere. Both look at the last user turn. `has`: all of them.
-    The bounds of the prompt's tokens are inclusive. None, or an empty `has`, is a condition that was not given.
+    The bounds of the prompt's tokens are inclusive. `system`: any of them, as whole words, in the system prompt. `languages`:
+    the last user turn is in one of them, as far as that can be told. None, or an empty `has`, is a condition that was not given.
     """
 
     name: str
@@ -58,11 +64,16 @@ class Rule:
     prompt_tokens_min: int | None = None
     prompt_tokens_max: int | None = None
     has: frozenset[str] = frozenset()
+    system: tuple[str, ...] | None = None
+    languages: frozenset[str] | None = None
+    tenants: frozenset[str] | None = None
+    hours: Hours | None = None
 
     def problems(self) -> Iterable[str]:
         """What is wrong with it, in words for the operator."""
-        conditions = (self.keywords, self.regex, self.prompt_tokens_min, self.prompt_tokens_max)
-        if all(condition is None for condition in conditions) and not self.has:
+        asked = (self.keywords, self.regex, self.prompt_tokens_min, self.prompt_tokens_max)
+        circumstances = (self.system, self.languages, self.tenants, self.hours)
+        if all(condition is None for condition in (*asked, *circumstances)) and not self.has:
             yield "no condition at all: what every request gets is named by `default`"
         if self.keywords is not None and not any(keyword.strip() for keyword in self.keywords):
             yield "keywords: none given, so it can never match"
@@ -70,6 +81,8 @@ class Rule:
             yield "keywords: one is empty"
         if unknown := self.has - FACTS:
             yield f"has: {', '.join(sorted(unknown))} is none of {', '.join(sorted(FACTS))}"
+        if unknown := (self.languages or frozenset()) - LANGUAGES:
+            yield f"language: {', '.join(sorted(unknown))} is none of {', '.join(sorted(LANGUAGES))}"
         least, most = self.prompt_tokens_min, self.prompt_tokens_max
         if least is not None and most is not None and least > most:
             yield f"prompt_tokens: min {least} is above max {most}"
@@ -78,18 +91,25 @@ class Rule:
 class _Text:
     """The searched part of the last user turn, folded only when the first rule with keywords asks."""
 
-    __slots__ = ("_folded", "plain")
+    __slots__ = ("_folded", "_language", "plain")
 
     def __init__(self, text: str) -> None:
         half = SEARCHED_CHARACTERS // 2
         self.plain = text if len(text) <= SEARCHED_CHARACTERS else f"{text[: half - 1]}\n{text[-half:]}"
         self._folded: str | None = None
+        self._language: str | None = ""
 
     @property
     def folded(self) -> str:
         if self._folded is None:
             self._folded = _fold(self.plain)
         return self._folded
+
+    @property
+    def language(self) -> str | None:
+        if self._language == "":
+            self._language = language_of(self.plain)
+        return self._language
 
 
 class _Keyword:
@@ -113,14 +133,18 @@ class _Keyword:
 class _CompiledRule:
     """A rule, ready to be asked: the cheap conditions first."""
 
-    __slots__ = ("_keywords", "rule")
+    __slots__ = ("_circumstances", "_keywords", "_system", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._keywords = tuple(_Keyword(keyword) for keyword in rule.keywords or ())
+        self._system = tuple(_Keyword(keyword) for keyword in rule.system or ())
+        self._circumstances = any(condition is not None for condition in (rule.languages, rule.tenants, rule.hours, rule.system))
 
-    def matches(self, prompt: Prompt, text: _Text) -> bool:
-        rule = self.rule
+    def matches(self, request: Request, text: _Text) -> bool:
+        if self._circumstances and not self._suits(request, text):
+            return False
+        rule, prompt = self.rule, request.prompt
         if rule.prompt_tokens_min is not None and prompt.tokens < rule.prompt_tokens_min:
             return False
         if rule.prompt_tokens_max is not None and prompt.tokens > rule.prompt_tokens_max:
@@ -130,6 +154,20 @@ class _CompiledRule:
         if self._keywords and not any(keyword.is_in(text.folded) for keyword in self._keywords):
             return False
         return rule.regex is None or bool(rule.regex.search(text.plain))
+
+    def _suits(self, request: Request, text: _Text) -> bool:
+        """Whether the rarer conditions hold: those on who asks, when, in which language and under which system prompt."""
+        rule = self.rule
+        if rule.tenants is not None and request.tenant not in rule.tenants:
+            return False
+        if rule.hours is not None and not rule.hours.hold(request.started_at):
+            return False
+        if rule.languages is not None and text.language not in rule.languages:
+            return False
+        if not self._system:
+            return True
+        system = _Text(request.prompt.system)
+        return any(keyword.is_in(system.folded) for keyword in self._system)
 
 
 class RulesPolicy:
@@ -146,13 +184,13 @@ class RulesPolicy:
         """Where the first matching rule says; a rule whose target nobody serves says so and decides nothing."""
         text = _Text(request.prompt.text)
         for compiled in self._rules:
-            if compiled.matches(request.prompt, text):
+            if compiled.matches(request, text):
                 rule = compiled.rule
                 target = facts.target(rule.to)
                 if target is None:
                     return plan.because(Reason(self.name, f"{rule.name}, but nobody serves {rule.to}", ""))
                 return plan.sent_to((target,), Reason(self.name, rule.name, rule.to), target.tier)
-        return plan.because(Reason(self.name, NO_MATCH, ""))
+        return plan.because(_NO_WORD)
 
 
 def _fold(text: str) -> str:

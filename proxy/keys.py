@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, PositiveFloat, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from .config_values import Words
 from .errors import ConfigError
+from .exchange import Tier
+from .identity import Identity
 from .marked_yaml import read_text, read_yaml
 from .sections import LABEL_MESSAGE, Label, Section, is_label, validated
 
@@ -32,6 +35,13 @@ class KeyEntry(Section):
 
     name: Label
     tenant: Label
+    tier: Tier | None = None
+    """The highest that its holder may use; None is any."""
+    cloud: bool = True
+    """Whether its requests may go to upstreams of dialect litellm."""
+    models: tuple[Words, ...] | None = Field(None, min_length=1)
+    """The upstreams, by name or model, that its holder may use; None is all of them."""
+    requests_per_minute: PositiveFloat | None = None
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -41,13 +51,36 @@ class Keys:
 
     entries: Mapping[str, KeyEntry]
 
-    def tenant_of(self, bearer: str) -> str | None:
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Every tenant once, in the order of the file."""
+        return tuple(dict.fromkeys(entry.tenant for entry in self.entries.values()))
+
+    def identity_of(self, bearer: str) -> Identity | None:
         """Whose key `bearer` is; None for one that nobody holds."""
         digest = digest_of(bearer)
         entry = self.entries.get(digest)
         if entry is None or not hmac.compare_digest(entry.sha256, digest):
             return None
-        return entry.tenant
+        return Identity(
+            entry.tenant,
+            entry.name,
+            entry.tier,
+            is_local_only=not entry.cloud,
+            models=None if entry.models is None else frozenset(entry.models),
+            requests_per_minute=entry.requests_per_minute,
+        )
+
+
+class CurrentKeys:
+    """The keys as the file was last read: a listener holds on to this while a reload changes what is in it."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def identity_of(self, bearer: str) -> Identity | None:
+        """As `Keys.identity_of`."""
+        return self.keys.identity_of(bearer)
 
 
 def load_keys(path: Path) -> Keys:
@@ -70,7 +103,7 @@ def new_key(tenant: str, name: str) -> tuple[str, str]:
         raise ConfigError(problems)
     key = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     entry = KeyEntry(name=name, tenant=tenant, sha256=digest_of(key))
-    fields = ", ".join(f"{field}: {json.dumps(value)}" for field, value in entry.model_dump().items())
+    fields = ", ".join(f"{field}: {json.dumps(value)}" for field, value in entry.model_dump(exclude_defaults=True).items())
     return key, f"- {{{fields}}}\n"
 
 

@@ -22,7 +22,7 @@ class NoBody:
 def request(text: str = "", *, tokens: int = 10, has: frozenset[str] = frozenset(), **fields: Any) -> Request:
     """A chat request to `auto` whose last user turn is `text`."""
     given = {"id": "r1", "endpoint": Endpoint.CHAT, "body": NoBody(), "model": "auto", "started_at": 0.0}
-    return Request(**{**given, "prompt": Prompt(text, text, tokens, has), **fields})
+    return Request(**{**given, "prompt": Prompt(text, text, tokens=tokens, has=has), **fields})
 
 
 def upstream(name: str, reasoning: str = "never", **fields: Any) -> Upstream:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_cases import facts, request, upstream
+from policy_cases import CHAT, HYBRID, THINKER, facts, request, upstream
 
 from jevons.policies.limits import LimitsPolicy
 from jevons.policies.policy import Facts, Reject
@@ -194,3 +194,39 @@ def test_whatever_is_left_can_take_the_request(kinds, has, tokens, decision):
         assert isinstance(verdict, Plan)
         assert verdict.candidates
         assert all(can_take(target.upstream) and target.upstream in allowed for target in verdict.candidates)
+
+
+def test_a_key_for_direct_answers_gets_no_other():
+    """A routed request goes direct, a pinned hybrid model does not think, and a pinned thinker is refused with 403."""
+    policy = LimitsPolicy()
+    asked = request(ceiling=Tier.DIRECT)
+    routed = policy.decide(asked, Plan((Target(THINKER),), (), "reasoning"), facts(CHAT, THINKER))
+    assert (routed.candidates, routed.decision) == ((Target(CHAT),), "direct")
+    assert routed.route == "limits:key;to=chat"
+    hybrid = policy.decide(asked, Plan((Target(HYBRID),), (), "pinned"), facts(HYBRID))
+    assert (hybrid.candidates, hybrid.decision) == ((Target(HYBRID, thinking=False),), "pinned")
+    refused = policy.decide(asked, Plan((Target(THINKER),), (), "pinned"), facts(CHAT, THINKER))
+    assert isinstance(refused, Reject)
+    assert (refused.error.status, refused.error.code) == (403, "tier_not_allowed")
+
+
+def test_a_key_for_direct_answers_is_not_raised_for_want_of_room():
+    """Where only a reasoning model has the context, the request is refused rather than sent there."""
+    small = upstream("small", context_tokens=100)
+    verdict = LimitsPolicy().decide(
+        request(tokens=10_000, ceiling=Tier.DIRECT), Plan((Target(small),), (), "direct"), facts(small, THINKER)
+    )
+    assert isinstance(verdict, Reject)
+    assert verdict.error.code == "context_length_exceeded"
+
+
+def test_too_few_tokens_to_think_in_go_direct():
+    """`max_tokens` below what reasoning needs: direct, but for a caller who asked for reasoning, and at any other limit."""
+    policy = LimitsPolicy(reasoning_tokens=1024)
+    known = facts(CHAT, THINKER)
+    by_rule = Plan((Target(THINKER),), (Reason("rules", "r", "reasoning"),), "reasoning")
+    by_caller = Plan((Target(THINKER),), (Reason("caller", "x-jevons-tier=reasoning", "reasoning"),), "reasoning")
+    assert policy.decide(request(max_tokens=1023), by_rule, known).route == "limits:max_tokens;to=chat"
+    for tokens, plan in ((1024, by_rule), (None, by_rule), (100, by_caller)):
+        assert policy.decide(request(max_tokens=tokens), plan, known).candidates == (Target(THINKER),)
+    assert LimitsPolicy().decide(request(max_tokens=1), by_rule, known).candidates == (Target(THINKER),)

@@ -3,7 +3,7 @@
 import pytest
 
 from jevons.policies.policy import Facts
-from jevons.proxy.exchange import Reasoning, Target, Tier, Upstream
+from jevons.proxy.exchange import Plan, Reason, Reasoning, Target, Tier, Upstream
 
 
 def upstream(name, reasoning):
@@ -18,9 +18,9 @@ NEVER, ALWAYS, BOTH = (
 )
 
 
-def facts(*upstreams):
+def facts(*upstreams, **known):
     """Facts with these upstreams, in this order."""
-    return Facts(upstreams={one.name: one for one in upstreams})
+    return Facts(upstreams={one.name: one for one in upstreams}, **known)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,21 @@ def test_a_target_is_a_tier_or_a_name():
     assert known.target("reasoning") == Target(ALWAYS)
     assert known.target("never") == Target(NEVER)
     assert known.target("nobody") is None
+
+
+def test_the_expected_joules_of_an_answer():
+    """Joules per token times the usual tokens of the tier, or the client's limit; unknown where either is."""
+    known = facts(ALWAYS, joules_per_token={"always": 0.5}, completion_tokens={("always", Tier.REASONING): 100.0})
+    assert known.expected_joules(Target(ALWAYS)) == 50.0
+    assert known.expected_joules(Target(ALWAYS), max_tokens=10) == 5.0
+    assert known.expected_joules(Target(ALWAYS), max_tokens=1000) == 50.0
+    assert known.expected_joules(Target(ALWAYS, thinking=False)) is None
+    assert known.expected_joules(Target(NEVER)) is None
+
+
+def test_a_ceiling_stays_with_the_plan():
+    """Whatever else is said of it, and wherever it is sent."""
+    plan = Plan((Target(NEVER),), (), "direct", Tier.DIRECT)
+    reason = Reason("a", "b", "")
+    assert plan.because(reason).ceiling is Tier.DIRECT
+    assert plan.sent_to((Target(BOTH),), reason, "direct").ceiling is Tier.DIRECT

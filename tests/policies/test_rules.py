@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from policy_cases import CHAT, HYBRID, PAIR, facts, request
 
+from jevons.policies.hours import Hours
 from jevons.policies.policy import Facts
 from jevons.policies.rules import SEARCHED_CHARACTERS, Rule, RulesPolicy
 from jevons.proxy.errors import ConfigError
-from jevons.proxy.exchange import Plan, Reason, Request, Target
+from jevons.proxy.exchange import Plan, Prompt, Reason, Request, Target
 from jevons.proxy.pattern import Pattern
 
 
@@ -188,3 +192,31 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
         RulesPolicy([Rule("a", "direct", keywords=()), Rule("b", "direct", keywords=())])
     assert len(caught.value.problems) == 2
+
+
+def test_rules_on_who_asks_when_and_under_which_system_prompt():
+    """Tenant, hours, language and system prompt are conditions like the others: all that are given must hold."""
+    rule = Rule(
+        "rare",
+        "direct",
+        tenants=frozenset({"alice"}),
+        hours=Hours(time(8), time(18)),
+        languages=frozenset({"de", "fr"}),
+        system=("home work", "homework"),
+    )
+    prompt = Prompt("Was ist die Hauptstadt von Peru und wie alt ist sie?", system="You help with homework.")
+    asked = replace(request(), prompt=prompt, tenant="alice", started_at=9 * 3600.0)
+    assert decide(rule, asked).route == "rules:rare;to=chat"
+    for other in (
+        {"tenant": "bob"},
+        {"started_at": 19 * 3600.0},
+        {"prompt": replace(prompt, text="What is the capital of Peru and how old is it?")},
+        {"prompt": replace(prompt, system="You help with housework.")},
+    ):
+        assert decide(rule, replace(asked, **other)).candidates == ()
+
+
+def test_a_language_nobody_knows_is_a_problem():
+    """It could never match."""
+    with pytest.raises(ConfigError, match=r"rules\.a: language: xx is none of ar, "):
+        RulesPolicy([Rule("a", "direct", languages=frozenset({"xx"}))])

@@ -1,0 +1,1 @@
+"""The embedded difficulty score: features of a text, trees that are walked over them, and the trees that are shipped."""
