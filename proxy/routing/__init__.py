@@ -1,0 +1,1 @@
+"""Judging and tuning of routes: metrics, baselines, training. Nothing here runs while a request is served."""
