@@ -1,0 +1,2 @@
+-- What a provider charges for a try, by list price.
+ALTER TABLE attempts ADD COLUMN cost_usd DOUBLE PRECISION;

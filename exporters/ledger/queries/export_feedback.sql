@@ -1,0 +1,3 @@
+SELECT * FROM feedback
+WHERE at >= ? AND at < ?
+ORDER BY at, request_id

@@ -1,0 +1,1 @@
+UPDATE runs SET state = 'lost' WHERE run_id = ? AND state = 'open'
