@@ -46,6 +46,13 @@ TERM: Final = Label("term", tuple(field.name for field in fields(Coefficients)))
 BYPASS_TYPE: Final = Label("type", ("prompt", "output"))
 CARBON_SOURCE: Final = Label("source", ("constant", "file", "uk_carbon_intensity", "electricity_maps"))
 RELOAD_OUTCOME: Final = Label("outcome", ("ok", "failed"))
+TENANT: Final = Label("tenant")
+SERVER: Final = Label("server")
+"""An upstream's name, or `chat#1` and so on where it has several servers."""
+REFUSED: Final = Label("reason", ("full", "late"))
+BUDGET: Final = Label("budget")
+HOLDER: Final = Label("holder")
+SAVING_BOUND: Final = Label("bound", ("estimate", "low", "high"))
 
 BUILD_INFO: Final = Metric("jevons_build_info", "gauge", "", (Label("version"),), "Always 1; the version that runs.")
 
@@ -70,13 +77,7 @@ DEVICE_COUNTER: Final = Metric(
     (DEVICE,),
     "The device's counter as it was read, ahead of the settled energy. Absent while it cannot be read.",
 )
-SETTLE_LAG: Final = Metric(
-    "jevons_settle_lag_seconds",
-    "gauge",
-    "seconds",
-    (),
-    "How far the settled energy trails the readings.",
-)
+SETTLE_LAG: Final = Metric("jevons_settle_lag_seconds", "gauge", "seconds", (), "How far the settled energy trails the readings.")
 DEVICE_POWER: Final = Metric(
     "jevons_device_power_watts",
     "gauge",
@@ -172,6 +173,13 @@ TOKENS: Final = Metric(
     (UPSTREAM, TOKEN_TYPE),
     "Tokens of every try at the upstream; prompt includes cached, completion includes reasoning.",
 )
+UPSTREAM_COST: Final = Metric(
+    "jevons_upstream_cost_usd_total",
+    "counter",
+    "usd",
+    (UPSTREAM,),
+    "What providers reached through litellm charge, by list price; tries of unknown price are in none.",
+)
 TIME_TO_FIRST_TOKEN: Final = Metric(
     "jevons_time_to_first_token_seconds",
     "histogram",
@@ -196,13 +204,7 @@ REQUEST_DURATION: Final = Metric(
     "From the request to the last byte of its answer.",
     (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600),
 )
-IN_FLIGHT: Final = Metric(
-    "jevons_requests_in_flight",
-    "gauge",
-    "",
-    (UPSTREAM,),
-    "Requests that the upstream is working on.",
-)
+IN_FLIGHT: Final = Metric("jevons_requests_in_flight", "gauge", "", (UPSTREAM,), "Requests that the upstream is working on.")
 ROUTE_DECISIONS: Final = Metric(
     "jevons_route_decisions_total",
     "counter",
@@ -217,12 +219,127 @@ SWITCH_NOT_HONOURED: Final = Metric(
     (UPSTREAM,),
     "Answers that thought although told not to, or did not although told to.",
 )
+LOOP_TASKS: Final = Metric(
+    "jevons_event_loop_tasks",
+    "gauge",
+    "",
+    (),
+    "Tasks of the process's event loop: at rest always about as many.",
+)
+UPSTREAM_UP: Final = Metric(
+    "jevons_upstream_up",
+    "gauge",
+    "",
+    (UPSTREAM,),
+    "1 while the server answers, else 0. Absent until it has been asked.",
+)
+SERVER_EJECTED: Final = Metric(
+    "jevons_server_ejected",
+    "gauge",
+    "",
+    (SERVER,),
+    "1 while the server is left alone after failures in a row, 0.5 while one request tries it, else 0.",
+)
+SERVER_EJECTIONS: Final = Metric("jevons_server_ejections_total", "counter", "", (SERVER,), "How often that has begun.")
+QUEUE: Final = Metric(
+    "jevons_queue_requests",
+    "gauge",
+    "",
+    (UPSTREAM,),
+    "Requests that wait for a place, since the upstream's servers have as many as max_concurrency allows.",
+)
+QUEUE_REFUSED: Final = Metric(
+    "jevons_queue_refused_total",
+    "counter",
+    "",
+    (UPSTREAM, REFUSED),
+    "Requests that found the queue full (429), or had no place in time (503); a fallback may have served them all the same.",
+)
+RETRIES: Final = Metric(
+    "jevons_retries_total",
+    "counter",
+    "",
+    (UPSTREAM,),
+    "Tries that failed at the upstream before the client had seen anything, and were made again elsewhere.",
+)
+UPSTREAM_INFO: Final = Metric(
+    "jevons_upstream_info",
+    "gauge",
+    "",
+    (UPSTREAM, Label("model"), Label("reasoning", ("never", "always", "switchable"))),
+    "Always 1; which model an upstream serves, and whether that model thinks before it answers.",
+)
+ROUTE_ENERGY: Final = Metric(
+    "jevons_route_energy_joules_total",
+    "counter",
+    "joules",
+    (Label("policy"), DECISION),
+    "Energy of finished requests by the policy that routed them and its decision; what is unknown is in none.",
+)
+TENANT_ENERGY: Final = Metric(
+    "jevons_tenant_energy_joules_total",
+    "counter",
+    "joules",
+    (TENANT,),
+    "Energy of finished requests by tenant; what is unknown is in none.",
+)
+TENANT_REQUESTS: Final = Metric("jevons_tenant_requests_total", "counter", "", (TENANT,), "Requests that have ended, by tenant.")
+PUE: Final = Metric(
+    "jevons_pue",
+    "gauge",
+    "",
+    (),
+    "The configured power usage effectiveness, which enters the CO2e and the cost and no joules.",
+)
+PRICE: Final = Metric(
+    "jevons_energy_price_per_joule",
+    "gauge",
+    "",
+    (),
+    "The configured price, in the operator's currency; times 3.6e6 per kWh. Absent where none is configured.",
+)
+HOLDOUT_REQUESTS: Final = Metric(
+    "jevons_holdout_requests_total",
+    "counter",
+    "",
+    (),
+    "Requests that were asked of the other tier too, behind the client's back and in nobody's figure, to measure what is saved.",
+)
+HOLDOUT_ENERGY: Final = Metric(
+    "jevons_holdout_energy_joules_total",
+    "counter",
+    "joules",
+    (),
+    "What these have consumed, as far as it is known.",
+)
+MEASURED_SAVING: Final = Metric(
+    "jevons_measured_saving_ratio",
+    "gauge",
+    "",
+    (SAVING_BOUND,),
+    "The share of joules that routing saves against always reasoning, by the holdout, with the bounds of its 95 % interval.",
+)
+BUDGET_USED: Final = Metric(
+    "jevons_budget_used_joules",
+    "gauge",
+    "joules",
+    (BUDGET, HOLDER),
+    "Joules spent or reserved in the window that runs, by whose they are: tenant, tenant/key, or all. Absent where none were.",
+)
+BUDGET_LIMIT: Final = Metric("jevons_budget_limit_joules", "gauge", "joules", (BUDGET, HOLDER), "How many there may be.")
 CONFIG_RELOAD: Final = Metric(
     "jevons_config_reload_total",
     "counter",
     "",
     (RELOAD_OUTCOME,),
     "Reloads of the configuration; after a failed one the old configuration stays.",
+)
+LEDGER_DROPPED: Final = Metric(
+    "jevons_ledger_dropped_total",
+    "counter",
+    "",
+    (),
+    "Rows that the ledger could not take, since its queue was full or its database could not be written.",
 )
 
 CATALOGUE: Final = (
@@ -244,12 +361,32 @@ CATALOGUE: Final = (
     REQUEST_ENERGY,
     ESTIMATED_ENERGY,
     TOKENS,
+    UPSTREAM_COST,
     TIME_TO_FIRST_TOKEN,
     TIME_PER_OUTPUT_TOKEN,
     REQUEST_DURATION,
     IN_FLIGHT,
     ROUTE_DECISIONS,
     SWITCH_NOT_HONOURED,
+    LOOP_TASKS,
+    UPSTREAM_UP,
+    UPSTREAM_INFO,
+    SERVER_EJECTED,
+    SERVER_EJECTIONS,
+    QUEUE,
+    QUEUE_REFUSED,
+    RETRIES,
+    ROUTE_ENERGY,
+    TENANT_ENERGY,
+    TENANT_REQUESTS,
+    PUE,
+    PRICE,
+    HOLDOUT_REQUESTS,
+    HOLDOUT_ENERGY,
+    MEASURED_SAVING,
+    BUDGET_USED,
+    BUDGET_LIMIT,
     CONFIG_RELOAD,
+    LEDGER_DROPPED,
     BUILD_INFO,
 )

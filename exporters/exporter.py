@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import structlog
 
-from jevons.proxy.exchange import MeteringState, Record
+from jevons.proxy.exchange import Record
+from jevons.proxy.metering_state import MeteringState
 from jevons.proxy.units import Seconds
+
+from .surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,9 @@ class Sources:
     metering: Callable[[], MeteringState]
     """All of metering in one go: call it once per presentation."""
     version: str
+    tenants: Sequence[str] = ()
+    """Who may be named: those of the keys, and the one of everybody without a key."""
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
 
 class Exporter(Protocol):
@@ -48,7 +55,8 @@ class SlowExporter(Protocol):
 class BoundedExporter:
     """Keeps a slow exporter off the request path.
 
-    `async with` starts its task; leaving it writes what is still queued, for `drain_seconds` at most.
+    `async with` starts its task; leaving it writes what is still queued, for `drain_seconds` at most. A batch goes out when it
+    is full, or `linger_seconds` after its first record came.
     """
 
     def __init__(
@@ -58,12 +66,16 @@ class BoundedExporter:
         name: str,
         capacity: int = 10_000,
         batch_size: int = 500,
+        linger_seconds: Seconds = 0.0,
         drain_seconds: Seconds = 5.0,
     ) -> None:
         self._exporter = exporter
         self._name = name
         self._queue: asyncio.Queue[Record] = asyncio.Queue(capacity)
         self._batch_size = batch_size
+        self._linger_seconds = linger_seconds
+        self._is_due = asyncio.Event()
+        self._is_ending = False
         self._drain_seconds = drain_seconds
         self._task: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("jevons.exporter")
@@ -78,6 +90,8 @@ class BoundedExporter:
             self._queue.put_nowait(record)
         except asyncio.QueueFull:
             self.dropped += 1
+        if self._queue.qsize() >= self._batch_size:
+            self._is_due.set()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._consume(), name=f"exporter {self._name}")
@@ -86,6 +100,8 @@ class BoundedExporter:
     async def __aexit__(self, *_: object) -> None:
         if self._task is None:
             return
+        self._is_ending = True
+        self._is_due.set()
         try:
             async with asyncio.timeout(self._drain_seconds):
                 await self._queue.join()
@@ -100,11 +116,21 @@ class BoundedExporter:
     async def _consume(self) -> None:
         while True:
             batch = [await self._queue.get()]
+            await self._linger()
             while len(batch) < self._batch_size and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             await self._deliver(batch)
             for _ in batch:
                 self._queue.task_done()
+
+    async def _linger(self) -> None:
+        """Let more gather: for so long, or until there is a batch of them, or the end."""
+        if self._linger_seconds <= 0.0 or self._is_ending or self._queue.qsize() >= self._batch_size - 1:
+            return
+        self._is_due.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._linger_seconds):
+                await self._is_due.wait()
 
     async def _deliver(self, batch: list[Record]) -> None:
         try:

@@ -1,33 +1,29 @@
 """The metrics for Prometheus: what has been counted request by request, and one snapshot of metering per scrape.
 
-Nothing is global: the counters live in a registry of their own, and the label values are those that the configuration names,
-all of them made at the start, since a counter that has counted nothing is 0 and not absent.
+Nothing is global. The label values are those that the configuration names, all of them made at the start, since a counter that
+has counted nothing is 0 and not absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
-from itertools import product
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from jevons.proxy.exchange import DeviceState, EnergyStatus, MeteringState, Method, Record
+from jevons.proxy.exchange import EnergyStatus, Method, Record
+from jevons.proxy.metering_state import DeviceState, MeteringState
 from jevons.proxy.units import JOULES_PER_KWH
 
 from . import catalogue
 from .catalogue import OTHER, Metric
 from .exporter import Sources
+from .tally import Amounts, Labels, Spreads
 
-_CREATED: Final = "_created"
-
-Labelled = TypeVar("Labelled", Counter, Gauge, Histogram)
 Series: TypeAlias = tuple[tuple[str, ...], float | None]
 """Label values, and the value; None is unknown, and not served."""
 
@@ -40,68 +36,92 @@ class PrometheusExporter(Collector):
         self._version = sources.version
         self._upstreams = frozenset(sources.upstreams)
         self._policies = frozenset(sources.policies)
-        self._registry = CollectorRegistry(auto_describe=False)
+        self._tallies: list[Amounts | Spreads] = []
         upstreams = tuple(sources.upstreams)
         self._requests = self._counter(catalogue.REQUESTS, (*upstreams, OTHER), catalogue.OUTCOME.values)
         self._tokens = self._counter(catalogue.TOKENS, upstreams, catalogue.TOKEN_TYPE.values)
         self._decisions = self._counter(catalogue.ROUTE_DECISIONS, sources.policies, catalogue.DECISION.values)
         self._not_honoured = self._counter(catalogue.SWITCH_NOT_HONOURED, upstreams)
+        self._surroundings = sources.surroundings
+        self._tenants = frozenset(sources.tenants)
+        self._tenant_energy = self._counter(catalogue.TENANT_ENERGY, (*sources.tenants, OTHER))
+        self._tenant_requests = self._counter(catalogue.TENANT_REQUESTS, (*sources.tenants, OTHER))
+        self._route_energy = self._counter(catalogue.ROUTE_ENERGY, sources.policies, catalogue.DECISION.values)
         self._reloads = self._counter(catalogue.CONFIG_RELOAD, catalogue.RELOAD_OUTCOME.values)
         self._energy = self._histogram(catalogue.REQUEST_ENERGY, upstreams)
         self._estimated = self._counter(catalogue.ESTIMATED_ENERGY, upstreams)
+        self._cost = self._counter(catalogue.UPSTREAM_COST, upstreams)
         self._first_token = self._histogram(catalogue.TIME_TO_FIRST_TOKEN, upstreams)
         self._output_token = self._histogram(catalogue.TIME_PER_OUTPUT_TOKEN, upstreams)
         self._duration = self._histogram(catalogue.REQUEST_DURATION, upstreams)
-        self._series = cache(_series)
-        """A series by its metric and labels; there are no more of them than the configuration names."""
-        metric = catalogue.IN_FLIGHT
-        self._in_flight = Gauge(metric.name, metric.help, metric.label_names, registry=self._registry)
-        for upstream in upstreams:
-            self._in_flight.labels(upstream)
+        self._in_flight = self._counter(catalogue.IN_FLIGHT, upstreams)
 
     def export(self, record: Record) -> None:
         """Observe the energy of a request, now that it is final; what is unknown, or may still change, is not observed."""
         if record.energy.status is not EnergyStatus.FINAL or record.energy.joules is None:
             return
         upstream = self._upstream(record.upstream)
+        self._tenant_energy[(self._tenant(record.tenant),)].inc(record.energy.joules)
+        if (decisive := record.plan.decisive) is not None:
+            self._route_energy[self._policy(decisive.policy), record.plan.decision].inc(record.energy.joules)
         if record.energy.method is Method.ESTIMATED:
-            self._series(self._estimated, upstream).inc(record.energy.joules)
+            self._estimated[(upstream,)].inc(record.energy.joules)
         else:
-            self._series(self._energy, upstream).observe(record.energy.joules)
+            self._energy[(upstream,)].observe(record.energy.joules)
 
     def answered(self, record: Record) -> None:
         """Count a request that has ended, its tokens and its times; its energy may not be final yet."""
         if record.outcome is None:
             return
         upstream = self._upstream(record.upstream)
-        self._series(self._requests, upstream, record.outcome.value).inc()
+        self._requests[upstream, record.outcome.value].inc()
+        self._tenant_requests[(self._tenant(record.tenant),)].inc()
         self._count_tokens(record)
         if record.time_to_first_token_seconds is not None:
-            self._series(self._first_token, upstream).observe(record.time_to_first_token_seconds)
+            self._first_token[(upstream,)].observe(record.time_to_first_token_seconds)
         if record.duration_seconds is not None:
-            self._series(self._duration, upstream).observe(record.duration_seconds)
+            self._duration[(upstream,)].observe(record.duration_seconds)
         if (seconds := _seconds_per_output_token(record)) is not None:
-            self._series(self._output_token, upstream).observe(seconds)
+            self._output_token[(upstream,)].observe(seconds)
 
     def request_started(self, upstream: str) -> None:
         """One more that the upstream works on."""
-        self._series(self._in_flight, self._upstream(upstream)).inc()
+        self._in_flight[(self._upstream(upstream),)].inc()
 
     def request_ended(self, upstream: str) -> None:
         """One less."""
-        self._series(self._in_flight, self._upstream(upstream)).dec()
+        self._in_flight[(self._upstream(upstream),)].dec()
 
     def route_decided(self, policy: str, decision: str) -> None:
         """Count a decision: `direct`, `reasoning`, `pinned`, `unsure` or `rejected`."""
-        self._series(self._decisions, policy if policy in self._policies else OTHER, decision).inc()
+        self._decisions[self._policy(policy), decision].inc()
 
     def switch_not_honoured(self, upstream: str) -> None:
         """Count an answer whose thinking was not as it had been switched."""
-        self._series(self._not_honoured, self._upstream(upstream)).inc()
+        self._not_honoured[(self._upstream(upstream),)].inc()
+
+    def take_changes(self) -> list[tuple[int, Labels, float, tuple[int, ...]]]:
+        """What was counted since this was last asked, for another process that shows the whole."""
+        return [(place, *change) for place, tally in enumerate(self._tallies) for change in tally.take()]
+
+    def add_changes(self, changes: Iterable[tuple[int, Labels, float, tuple[int, ...]]]) -> None:
+        """Count what another process has counted."""
+        for place, labels, value, counts in changes:
+            self._tallies[place].add((labels, value, counts))
+
+    def set_in_flight(self, upstream: str, attempts: int) -> None:
+        """So many are in flight there, in all processes."""
+        self._in_flight[(self._upstream(upstream),)].value = attempts
+
+    def know(self, *, upstreams: Iterable[str], policies: Iterable[str], tenants: Iterable[str]) -> None:
+        """Further names, which a reload of the configuration brought; those that it dropped keep what they have counted."""
+        self._upstreams |= frozenset(upstreams)
+        self._policies |= frozenset(policies)
+        self._tenants |= frozenset(tenants)
 
     def config_reloaded(self, *, is_ok: bool) -> None:
         """Count a reload of the configuration."""
-        self._series(self._reloads, "ok" if is_ok else "failed").inc()
+        self._reloads[("ok" if is_ok else "failed",)].inc()
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The scrape and its content type: OpenMetrics where the `Accept` header asks for it, else the classic text."""
@@ -109,38 +129,41 @@ class PrometheusExporter(Collector):
         return encode(self), content_type
 
     def collect(self) -> Iterator[Family]:
-        """Every family once, with metering taken in one go. Creation times, a series more per counter, are left out."""
+        """Every family once, with metering taken in one go."""
         yield from _metering_families(self._metering())
-        for family in self._registry.collect():
-            family.samples = [sample for sample in family.samples if not sample.name.endswith(_CREATED)]
-            yield family
+        for tally in self._tallies:
+            yield tally.family()
+        yield from self._surroundings.families()
         yield _family(catalogue.BUILD_INFO, [((self._version,), 1.0)])
 
     def _upstream(self, name: str | None) -> str:
         return name if name in self._upstreams else OTHER
 
+    def _tenant(self, name: str) -> str:
+        return name if name in self._tenants else OTHER
+
+    def _policy(self, name: str) -> str:
+        return name if name in self._policies else OTHER
+
     def _count_tokens(self, record: Record) -> None:
         for attempt in record.attempts:
-            for kind, tokens in attempt.usage.as_json().items():
+            upstream, usage = self._upstream(attempt.upstream), attempt.usage
+            if attempt.cost_usd is not None:
+                self._cost[(upstream,)].inc(attempt.cost_usd)
+            counts = (usage.prompt, usage.cached, usage.reasoning, usage.completion)
+            for kind, tokens in zip(catalogue.TOKEN_TYPE.values, counts, strict=True):
                 if tokens:
-                    self._series(self._tokens, self._upstream(attempt.upstream), kind).inc(tokens)
+                    self._tokens[upstream, kind].inc(tokens)
 
-    def _counter(self, metric: Metric, *values: Sequence[str]) -> Counter:
-        counter = Counter(metric.name, metric.help, metric.label_names, registry=self._registry)
-        for labels in product(*values):
-            counter.labels(*labels)
-        return counter
+    def _counter(self, metric: Metric, *values: Sequence[str]) -> Amounts:
+        amounts = Amounts(metric, *values)
+        self._tallies.append(amounts)
+        return amounts
 
-    def _histogram(self, metric: Metric, upstreams: Sequence[str]) -> Histogram:
-        histogram = Histogram(metric.name, metric.help, metric.label_names, registry=self._registry, buckets=metric.buckets)
-        for upstream in upstreams:
-            histogram.labels(upstream)
-        return histogram
-
-
-def _series(metric: Labelled, *labels: str) -> Labelled:
-    """One series of a metric: finding it takes longer than counting in it."""
-    return metric.labels(*labels)
+    def _histogram(self, metric: Metric, upstreams: Sequence[str]) -> Spreads:
+        spreads = Spreads(metric, upstreams)
+        self._tallies.append(spreads)
+        return spreads
 
 
 def _seconds_per_output_token(record: Record) -> float | None:

@@ -16,18 +16,20 @@ from jevons.exporters.exporter import Sources
 from jevons.exporters.prometheus import PrometheusExporter
 from jevons.proxy.exchange import (
     Attempt,
-    BypassState,
     Coefficients,
-    DeviceState,
     Endpoint,
     Energy,
     EnergyStatus,
-    MeteringState,
     Method,
     Outcome,
+    Plan,
+    Reason,
     Record,
+    Target,
+    Upstream,
     Usage,
 )
+from jevons.proxy.metering_state import BypassState, DeviceState, MeteringState
 from jevons.proxy.observed import Intensity
 
 ACCOUNTS = {"attributed": 60.0, "idle": 30.0, "bypass": 0.0, "unresolved": 10.0}
@@ -336,3 +338,36 @@ def test_estimates_are_kept_apart():
     scrape = series(made)
     assert scrape['jevons_estimated_energy_joules_total{upstream="chat"}'] == 12.0
     assert scrape['jevons_request_energy_joules_count{upstream="chat"}'] == 0
+
+
+def test_energy_goes_to_its_tenant_and_its_route():
+    """By the names that the keys and the policies have; another tenant is counted as other, and unknown energy in none."""
+    sources = Sources(
+        upstreams=("chat",), policies=("caller", "rules"), metering=MeteringState, version="1", tenants=("alice", "bob")
+    )
+    made = PrometheusExporter(sources)
+    plan = Plan((Target(Upstream("chat", "http://127.0.0.1:1/v1", "m")),), (Reason("rules", "proofs", "chat"),), "reasoning")
+    for tenant, joules in (("alice", 5.0), ("alice", 2.0), ("mallory", 1.0), ("bob", None)):
+        record = replace(FINISHED, tenant=tenant, plan=plan, energy=replace(FINISHED.energy, joules=joules))
+        made.answered(record)
+        made.export(record)
+    scrape = series(made)
+    assert scrape['jevons_tenant_energy_joules_total{tenant="alice"}'] == 7.0
+    assert scrape['jevons_tenant_energy_joules_total{tenant="bob"}'] == 0.0
+    assert scrape['jevons_tenant_energy_joules_total{tenant="other"}'] == 1.0
+    assert scrape['jevons_tenant_requests_total{tenant="bob"}'] == 1.0
+    assert scrape['jevons_route_energy_joules_total{decision="reasoning",policy="rules"}'] == 8.0
+
+
+def test_names_that_a_reload_brings_are_names_from_then_on():
+    """Until then they are `other`; what a reload drops keeps what it has counted."""
+    made = exporter()
+    made.request_started("new")
+    made.know(upstreams=["new"], policies=["session"], tenants=["bob"])
+    made.request_started("new")
+    made.request_ended("new")
+    made.route_decided("session", "reasoning")
+    shown = series(made)
+    assert shown['jevons_requests_in_flight{upstream="other"}'] == 1
+    assert shown['jevons_requests_in_flight{upstream="new"}'] == 0
+    assert shown['jevons_route_decisions_total{decision="reasoning",policy="session"}'] == 1
