@@ -1,0 +1,1 @@
+"""One workload through several models or configurations: joules per response, paired, with intervals and their decomposition."""
