@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -20,12 +20,14 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 
 from ..errors import UpstreamUnavailable
-from ..exchange import Endpoint, Upstream
+from ..exchange import Dialect, Endpoint, Upstream
 from ..units import Seconds
 from .connection import UpstreamConnection
 from .gather import CAN_GATHER, TICK_SECONDS, Gatherer
+from .litellm_leg import LitellmLeg
 from .pool import Pool
 from .reply import UpstreamReply
+from .silence import SilenceWatch
 
 VIA: Final = "1.1 jevons"
 OUTSIDE: Final = "the client is used outside of its `async with`"
@@ -39,15 +41,22 @@ _PORTS: Final = {"http": 80, "https": 443}
 class Server:
     """One upstream's address, the part of its requests that never changes, and its connections."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.upstream = upstream
         self.url = urlsplit(upstream.base_url)
         self.heads = {endpoint: _fixed_head(upstream, self.url, endpoint) for endpoint in Endpoint}
         self.pool: Pool[UpstreamConnection] = Pool()
         self.connections: set[UpstreamConnection] = set()
 
+    def is_elsewhere(self, upstream: Upstream) -> bool:
+        """Whether the name now means another address, or is asked with another key."""
+        before, self.upstream = self.upstream, upstream
+        return (before.base_url, before.api_key) != (upstream.base_url, upstream.api_key)
+
     def idle(self, connection: UpstreamConnection) -> None:
         """Keep it for the next request."""
-        for old in self.pool.put(connection, asyncio.get_running_loop().time()):
+        for old in self.pool.put(connection, self._loop.time()):
             old.abort()
 
     def lost(self, connection: UpstreamConnection) -> None:
@@ -63,21 +72,29 @@ class UpstreamClient:
         self._session: aiohttp.ClientSession | None = None
         self._servers: dict[str, Server] = {}
         self._gatherer: Gatherer | None = None
+        self._watch: SilenceWatch | None = None
+        self._litellm: LitellmLeg | None = None
 
     async def __aenter__(self) -> Self:
-        """Make the session for cheap questions, and the gatherer."""
+        """Make the session for cheap questions, and what all connections share."""
+        loop = asyncio.get_running_loop()
+        self._watch = SilenceWatch(loop)
         if self._tick_seconds > 0 and CAN_GATHER:
-            self._gatherer = Gatherer(asyncio.get_running_loop(), tick_seconds=self._tick_seconds)
+            self._gatherer = Gatherer(loop, tick_seconds=self._tick_seconds)
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close every connection."""
+        if self._litellm is not None:
+            await self._litellm.close()
         for server in self._servers.values():
             for connection in list(server.connections):
                 connection.abort()
         if self._gatherer is not None:
             self._gatherer.close()
+        if self._watch is not None:
+            self._watch.close()
         if self._session is not None:
             await self._session.close()
 
@@ -96,14 +113,16 @@ class UpstreamClient:
         Raises UpstreamUnavailable where no connection comes about, UpstreamTimedOut where no headers come, UpstreamError
         where the connection breaks before them. Being cancelled closes the connection.
         """
-        server = self._servers.get(upstream.name)
-        if self._session is None:
+        if self._watch is None:
             raise RuntimeError(OUTSIDE)
-        if server is None:
-            server = self._servers[upstream.name] = Server(upstream)
+        if upstream.dialect is Dialect.LITELLM:
+            return await self._leg().send(upstream, endpoint, body, self._watch)
+        server = self._servers.get(upstream.name)
+        if server is None or (server.upstream is not upstream and server.is_elsewhere(upstream)):
+            server = self._servers[upstream.name] = Server(upstream, self._watch.loop)
         own = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name not in _OURS])
         rest = f"{own}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n".encode("latin-1")
-        connection = server.pool.take(asyncio.get_running_loop().time()) or await self._connect(server, upstream)
+        connection = server.pool.take(self._watch.loop.time()) or await self._connect(server, upstream)
         reply = connection.send(server.heads[endpoint] + rest + body, upstream.name, upstream.timeouts)
         try:
             await reply.head()
@@ -112,6 +131,16 @@ class UpstreamClient:
             raise
         return reply
 
+    def prepare(self, upstreams: Iterable[Upstream]) -> None:
+        """Begin what takes long where one of these will need it, so that no request waits for it."""
+        if any(upstream.dialect is Dialect.LITELLM for upstream in upstreams):
+            self._leg().start()
+
+    def _leg(self) -> LitellmLeg:
+        if self._litellm is None:
+            self._litellm = LitellmLeg()
+        return self._litellm
+
     async def _connect(self, server: Server, upstream: Upstream) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         url = server.url
@@ -119,7 +148,7 @@ class UpstreamClient:
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(
-                    partial(UpstreamConnection, loop, server, self._gatherer),
+                    partial(UpstreamConnection, loop, server, self._gatherer, self._watch),
                     url.hostname or "",
                     url.port or _PORTS[url.scheme],
                     ssl=ssl.create_default_context() if url.scheme == "https" else None,

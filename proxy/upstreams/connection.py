@@ -13,9 +13,11 @@ from typing import Final, Protocol, cast
 import httptools
 
 from ..exchange import Timeouts
+from ..header_names import header_name
 from ..units import Seconds
 from .gather import Gatherer
 from .reply import FINAL_STATUS, REPLY_LIMIT_BYTES, UpstreamReply
+from .silence import SilenceWatch
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 READ_BYTES: Final = 256 * 1024
@@ -38,12 +40,19 @@ class Owner(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """The connection itself. `owner` is told when another request may be sent, and when none may be any more."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, gatherer: Gatherer | None = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        gatherer: Gatherer | None = None,
+        watch: SilenceWatch | None = None,
+    ) -> None:
         self.is_paused = False
         self.idle_since: Seconds = 0.0
         self._loop = loop
         self._owner = owner
         self._gatherer = gatherer
+        self._watch = watch or SilenceWatch(loop)
         self._gathered: int | None = None
         """The socket, while the gatherer reads it and not the loop."""
         self._transport: asyncio.Transport | None = None
@@ -65,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def send(self, data: bytes, name: str, timeouts: Timeouts) -> UpstreamReply:
         """Send a request; its reply fills as it arrives."""
-        reply = self._reply = UpstreamReply(self, name, timeouts)
+        reply = self._reply = UpstreamReply(self, name, timeouts, self._watch)
         self._is_in_head, self._head_bytes = True, 0
         if self._transport is None or self._transport.is_closing():
             reply.break_off("the connection is closed")
@@ -236,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
         if status < FINAL_STATUS or self._reply is None:
             return
         self._is_in_head = False
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        headers = {header_name(name): value.decode("latin-1") for name, value in self._headers}
         self._is_framed = "content-length" in headers or "transfer-encoding" in headers
         self._ends_with_connection = not self._parser.should_keep_alive()
         encoding = headers.pop("content-encoding", "identity").lower()

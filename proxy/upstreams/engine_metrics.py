@@ -155,23 +155,36 @@ class EngineMetrics:
         self._dialect = dialect
         self._clock = clock
         self._servers: dict[str, list[Upstream]] = {}
-        for upstream in upstreams:
-            self._servers.setdefault(metrics_url(upstream.base_url), []).append(upstream)
+        self._tasks: asyncio.TaskGroup | None = None
         self.problems: dict[str, str | None] = {}
         """By upstream: why its server's counters are not known; None where they are. Absent until it has been asked."""
+        self.use(upstreams)
+
+    def use(self, upstreams: Sequence[Upstream]) -> None:
+        """Ask the servers of these, and of no others, from now on."""
+        before = set(self._servers)
+        self._servers.clear()
+        for upstream in upstreams:
+            if upstream.dialect is Dialect.LITELLM:
+                self.problems[upstream.name] = "a provider has none"
+                continue
+            self._servers.setdefault(metrics_url(upstream.base_url), []).append(upstream)
+        if self._tasks is not None:
+            for url in self._servers.keys() - before:
+                self._tasks.create_task(self._follow(url))
 
     async def run(self) -> None:
         """Ask all of them again and again, each at its own pace, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as self._tasks:
             for url in self._servers:
-                tasks.create_task(self._follow(url))
+                self._tasks.create_task(self._follow(url))
 
     async def check(self) -> None:
         """Ask all of them once, at the same time."""
         await asyncio.gather(*(self.ask(url) for url in self._servers))
 
     async def _follow(self, url: str) -> None:
-        while True:
+        while url in self._servers:
             pause_seconds = await self.ask(url)
             await asyncio.sleep(pause_seconds)
 

@@ -6,14 +6,17 @@ A body is pushed into whoever pumps it, without waking a task for every block: w
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import UpstreamError, UpstreamTimedOut
 from ..exchange import Timeouts
 from ..units import Seconds
+from .silence import SilenceWatch
+
+if TYPE_CHECKING:
+    import asyncio
 
 BUFFER_BYTES: Final = 256 * 1024
 """How much of a body may wait for a slow reader before the server is not read any more."""
@@ -45,10 +48,15 @@ class Source(Protocol):
 class UpstreamReply:
     """A model server's answer, from its headers on. Its body is read by one task, once."""
 
-    def __init__(self, source: Source, name: str, timeouts: Timeouts) -> None:
+    cost_usd: float | None = None
+    """What a provider charges for it; None until its end, and where that is unknown."""
+
+    def __init__(self, source: Source, name: str, timeouts: Timeouts, watch: SilenceWatch) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         """Names in lower case; of a header that comes twice the last."""
+        self.is_stream = False
+        """Whether it is server-sent events, which the reply says and not the request: some servers stream unasked."""
         self._source = source
         self._name = name
         self._timeouts = timeouts
@@ -59,12 +67,7 @@ class UpstreamReply:
         self._take: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._heard: Seconds = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it is server-sent events, which the reply says and not the request: some servers stream unasked."""
-        return self.headers.get("content-type", "").lower().startswith("text/event-stream")
+        self._watch = watch
 
     @property
     def is_refusal(self) -> bool:
@@ -141,11 +144,20 @@ class UpstreamReply:
                 raise self._error
             await self._wait()
 
+    @property
+    def heard_at(self) -> Seconds:
+        """When the last bytes came."""
+        return self._heard
+
+    def interrupt(self) -> None:
+        """Have whoever pumps look around: `pump` returns False."""
+        self._take = None
+        self._wake()
+
     def start_timer(self) -> None:
         """The request has gone out: from now on silence is counted."""
-        loop = asyncio.get_running_loop()
-        self._heard = loop.time()
-        self._timer = loop.call_later(self._timeouts.first_byte_seconds, self._check_silence)
+        self._heard = self._watch.loop.time()
+        self._watch.watch(self, self._heard, self._timeouts.first_byte_seconds)
 
     def heard(self, now: Seconds) -> None:
         """Something arrived."""
@@ -155,8 +167,8 @@ class UpstreamReply:
         """The headers are complete."""
         self.headers = headers
         self.status = status
-        self._stop_timer()
-        self._timer = asyncio.get_running_loop().call_later(self._timeouts.idle_seconds, self._check_silence)
+        self.is_stream = headers.get("content-type", "").lower().startswith("text/event-stream")
+        self._watch.watch(self, self._heard, self._timeouts.idle_seconds)
         self._wake()
 
     def push(self, block: bytes) -> None:
@@ -194,12 +206,12 @@ class UpstreamReply:
         block = self._blocks.popleft()
         self._buffered -= len(block)
         if self._buffered <= BUFFER_BYTES and not self._is_complete and self._source.is_paused:
-            self._heard = asyncio.get_running_loop().time()  # it was not to speak, and its silence begins now
+            self._heard = self._watch.loop.time()  # it was not to speak, and its silence begins now
             self._source.resume()  # a complete reply's connection may be another's by now
         return block
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._watch.loop.create_future()
         try:
             await self._waiter
         finally:
@@ -209,19 +221,21 @@ class UpstreamReply:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _check_silence(self) -> None:
-        """One timer for the whole reply: it looks when the last bytes came, and is not moved by each of them."""
-        loop = asyncio.get_running_loop()
+    def check_silence(self, now: Seconds) -> Seconds:
+        """Give up where nothing has come for too long; returns how long nobody needs to look again.
+
+        Only this looks when the last bytes came: no timer is moved by each of them.
+        """
         limit = self._timeouts.idle_seconds if self.status else self._timeouts.first_byte_seconds
-        left = self._heard + limit - loop.time()
-        if left > 0 or self._source.is_paused:
-            self._timer = loop.call_later(max(left, 1.0), self._check_silence)
-            return
+        left = self._heard + limit - now
+        if left > 0:
+            return left
+        if self._source.is_paused:
+            return limit
         what = "sent nothing for" if self.status else "did not answer in"
         self.fail(UpstreamTimedOut(f"Upstream {self._name!r} {what} {limit:g} s."))
         self._source.abort()
+        return limit
 
     def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._watch.forget(self)

@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 from contextlib import ExitStack
+from dataclasses import replace
 from types import SimpleNamespace
 
 import aiohttp
@@ -84,6 +85,17 @@ async def test_connections_are_kept_and_used_again(client, start_scripted):
         await reply.read()
         reply.close()
     assert [call.connection for call in server.calls] == [1, 1, 1, 1]
+
+
+async def test_a_name_may_come_to_mean_another_address(client, start_scripted):
+    """After a reload: connections to the old one are not used again, and the new key is shown; else they are kept."""
+    first, second = await start_scripted(replies(OK)), await start_scripted(replies(OK))
+    at_first = upstream_at(first.url)
+    for upstream in (at_first, replace(at_first), upstream_at(second.url), replace(upstream_at(second.url), api_key="new")):
+        reply = await send(client, upstream)
+        await reply.read()
+    assert [call.connection for call in first.calls] == [1, 1]
+    assert [call.headers.get("authorization") for call in second.calls] == [None, "Bearer new"]
 
 
 @pytest.mark.parametrize("megabytes", [0, 20])

@@ -35,6 +35,16 @@ async def test_one_upstream_is_enough(make_health, start_upstream):
     assert health.is_ready
 
 
+async def test_an_upstream_that_was_taken_away_is_forgotten(make_health, start_upstream):
+    """The list is the proxy's, which changes it on a reload: nobody is ready by a server that is not used any more."""
+    health = make_health("http://127.0.0.1:1", (await start_upstream()).url)
+    await health.check()
+    del health._upstreams[1]
+    await health.check()
+    assert health.problems == {"0": "Connection refused"}
+    assert not health.is_ready
+
+
 @pytest.mark.parametrize("host", ["https://127.0.0.1:1", "http://no-such-host.invalid", f"http://{'a' * 64}.invalid"])
 async def test_no_upstream_can_end_the_asking(make_health, host):
     """Whatever is wrong with an address becomes that upstream's problem."""
@@ -74,6 +84,18 @@ async def test_the_key_is_shown(make_health, start_upstream):
     assert health.dialect("0") is Dialect.VLLM
 
 
+async def test_who_answers_is_told_every_time(start_upstream):
+    """`on_up` hears of each that answers, also where another process has asked."""
+    upstream = await start_upstream()
+    listed, up = [Upstream("well", f"{upstream.url}/v1", MODEL), Upstream("gone", "http://127.0.0.1:1/v1", MODEL)], []
+    async with aiohttp.ClientSession() as session:
+        health = Health(session, listed, on_up=up.append)
+        await health.check()
+        assert up == ["well"]
+        health.hear({"well": "down", "gone": None}, {})
+        assert up == ["well", "gone"]
+
+
 async def test_the_dialect_is_found_once_it_can_be(make_health, start_upstream):
     """AUTO until the server has answered; a configured one is not asked for."""
     upstream = await start_upstream(owned_by="sglang")
@@ -99,3 +121,16 @@ async def test_a_server_that_comes_back_is_usable_again(make_health, start_upstr
         await until(lambda: not health.is_ready)
     assert not asking.done()
     asking.cancel()
+
+
+async def test_what_another_process_has_found_out(make_health):
+    """It is taken over as it is, in the mapping that others hold on to."""
+    health = make_health("http://127.0.0.1:9")
+    problems = health.problems
+    health.hear({"0": None}, {"0": Dialect.VLLM})
+    assert problems == {"0": None}
+    assert health.is_ready
+    assert health.dialects == {"0": Dialect.VLLM}
+    health.hear({"0": "gone"}, {})
+    assert not health.is_ready
+    assert health.dialect("0") is Dialect.AUTO

@@ -10,6 +10,7 @@ from jevons.proxy.errors import UpstreamError, UpstreamTimedOut
 from jevons.proxy.exchange import Timeouts
 from jevons.proxy.upstreams import reply as reply_module
 from jevons.proxy.upstreams.reply import BUFFER_BYTES, UpstreamReply
+from jevons.proxy.upstreams.silence import SilenceWatch
 
 STREAM = {"content-type": "Text/Event-Stream; charset=utf-8"}
 
@@ -34,7 +35,7 @@ class Source:
 def make(**timeouts):
     """A reply whose request has gone out."""
     source = Source()
-    reply = UpstreamReply(source, "chat", Timeouts(**timeouts))
+    reply = UpstreamReply(source, "chat", Timeouts(**timeouts), SilenceWatch(asyncio.get_running_loop()))
     reply.start_timer()
     return reply, source
 
@@ -243,7 +244,7 @@ async def test_whoever_speaks_is_not_silent():
     for _ in range(8):
         await asyncio.sleep(0.02)
         reply.heard(asyncio.get_running_loop().time())
-    reply._check_silence()
+    assert reply.check_silence(asyncio.get_running_loop().time()) > 0.0
     assert not source.is_aborted
     reply.close()
 
@@ -257,7 +258,7 @@ async def test_a_paused_server_is_not_silent_but_not_asked():
     await asyncio.sleep(0.05)
     assert not source.is_aborted
     await reply.next_block()
-    reply._check_silence()
+    assert reply.check_silence(asyncio.get_running_loop().time()) > 0.0
     assert not source.is_aborted
     reply.close()
 
