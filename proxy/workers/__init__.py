@@ -1,0 +1,1 @@
+"""Several processes on one address: one owns the devices, the others serve."""
