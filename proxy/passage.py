@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+from jevons.policies.chain import PolicyChain
 
 from .exchange import Attempt, Energy, EnergyStatus, Method, Outcome, Plan, Record, Request, Target, Usage
 from .metering.metering import MeteredAttempt
 from .units import Joules, Seconds
+
+_NO_PLAN: Final = Plan()
+_NO_USAGE: Final = Usage()
+_NO_ENERGY: Final = Energy()
 
 
 class Downstream(Protocol):
@@ -56,12 +62,17 @@ class Try:
     target: Target
     metered: MeteredAttempt | None
     outcome: Outcome | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _NO_USAGE
+    cost_usd: float | None = None
+    """As in `Attempt`."""
+    told: Energy | None = None
+    """What was last said of its energy."""
 
     @property
     def energy(self) -> Energy:
         """What it has consumed so far."""
-        return self.metered.energy if self.metered else Energy()
+        self.told = _NO_ENERGY if self.metered is None else self.metered.energy
+        return self.told
 
     def end(self, outcome: Outcome) -> None:
         """It is over; only the first word on how counts."""
@@ -76,7 +87,10 @@ class Passage:
     """The life of one request within the proxy."""
 
     request: Request
-    plan: Plan = field(default_factory=Plan)
+    chain: PolicyChain | None = None
+    """The policies that it began with, and by which it ends; None where nobody decided."""
+    plan: Plan = _NO_PLAN
+    holdout_of: str | None = None
     tries: list[Try] = field(default_factory=list)
     outcome: Outcome | None = None
     began: Seconds = field(default_factory=time.monotonic)
@@ -96,7 +110,12 @@ class Passage:
     @property
     def is_settled(self) -> bool:
         """Whether the energy of every try is final."""
-        return self.outcome is not None and all(attempt.metered is None or attempt.metered.is_final for attempt in self.tries)
+        if self.outcome is None:
+            return False
+        for attempt in self.tries:  # noqa: SIM110 - a request with one try is asked twice, and a generator costs more than it
+            if attempt.metered is not None and not attempt.metered.is_final:
+                return False
+        return True
 
     @property
     def energy(self) -> Energy:
@@ -105,13 +124,15 @@ class Passage:
 
     def _sum_up(self, energies: list[Energy]) -> Energy:
         """The sum over the tries that were metered, given the energy of each."""
+        if len(energies) == 1:
+            return energies[0]
         metered = [energy for attempt, energy in zip(self.tries, energies, strict=True) if attempt.metered is not None]
-        return total(metered) if metered else Energy()
+        return total(metered) if metered else _NO_ENERGY
 
-    def record(self) -> Record:
-        """The request as it stands."""
+    def record(self, *, as_told: bool = False) -> Record:
+        """The request as it stands; `as_told`: with the energy that was last said, where any was."""
         last = self.tries[-1] if self.tries else None
-        energies = [attempt.energy for attempt in self.tries]
+        energies = [(as_told and attempt.told) or attempt.energy for attempt in self.tries]
         return Record(
             request_id=self.request.id,
             tenant=self.request.tenant,
@@ -121,10 +142,10 @@ class Passage:
             upstream=last.target.upstream.name if last else None,
             model=last.target.upstream.model if last else None,
             plan=self.plan,
-            usage=last.usage if last else Usage(),
+            usage=last.usage if last else _NO_USAGE,
             energy=self._sum_up(energies),
             attempts=tuple(
-                Attempt(attempt.target.upstream.name, attempt.outcome, attempt.usage, energy)
+                Attempt(attempt.target.upstream.name, attempt.outcome, attempt.usage, energy, attempt.cost_usd)
                 for attempt, energy in zip(self.tries, energies, strict=True)
             ),
             outcome=self.outcome,
@@ -132,6 +153,9 @@ class Passage:
             duration_seconds=None if self.ended is None else self.ended - self.began,
             stream=self.request.stream,
             sequences=self.request.sequences,
+            holdout_of=self.holdout_of,
+            traceparent=self.request.headers.get("traceparent"),
+            session=self.request.session,
         )
 
 
@@ -150,6 +174,7 @@ def total(energies: list[Energy]) -> Energy:
         scope=scopes.pop() if len(scopes) == 1 else None,
         quality=tuple(sorted({flag for energy in energies for flag in energy.quality})),
         gco2e=_sum([energy.gco2e for energy in energies]),
+        intensity=energies[-1].intensity,
     )
 
 

@@ -13,17 +13,21 @@ from jevons.policies.chain import PolicyChain
 from jevons.policies.policy import Facts, Reject, Wait
 
 from .affinity import ResponseAffinity
-from .errors import RequestError, UpstreamError, UpstreamUnavailable
-from .exchange import Dialect, Outcome, Plan, Record, Request, Target
+from .answers import read_answer
+from .errors import RequestError, UpstreamBusy, UpstreamError
+from .exchange import Dialect, Endpoint, Outcome, Plan, Reason, Record, Request, Target, Upstream
+from .holdout import SETTLED_SECONDS, Nobody
 from .metering.metering import Metering
 from .passage import Downstream, Passage, Try
 from .reassembling import Reassembler, Reassembly
 from .records import RecordStore
-from .relay import Relay
+from .relay import AnswerRefusedError, KeepAlive, Relay
 from .upstreams.client import UpstreamClient
-from .upstreams.dialects import can_inject_usage, takes_request_id, thinking_changes
+from .upstreams.dialects import can_inject_usage, is_not_honoured, takes_request_id, thinking_changes
+from .upstreams.fleet import Fleet, Seat
 from .upstreams.health import Health
 from .upstreams.reply import UpstreamReply
+from .upstreams.tour import Tour
 from .wire.parsing import usage_injection
 
 log = structlog.get_logger("jevons.pipeline")
@@ -57,6 +61,14 @@ class Observer(Protocol):
         ...
 
 
+class Holdout(Protocol):
+    """Whoever asks the other arm for a sample of what was answered."""
+
+    def offer(self, request: Request, plan: Plan) -> None:
+        """A client has its answer, by this plan. Returns at once."""
+        ...
+
+
 class Pipeline:
     """What happens to every request."""
 
@@ -67,21 +79,28 @@ class Pipeline:
         facts: Callable[[], Facts],
         client: UpstreamClient,
         health: Health,
+        fleet: Fleet,
         metering: Metering,
         records: RecordStore,
         affinity: ResponseAffinity,
         observer: Observer,
         version: str,
+        keeps_prompts: bool = False,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self._chain = chain
         self._facts = facts
         self._client = client
         self._health = health
+        self._fleet = fleet
+        self._keep_alive = keep_alive
         self._metering = metering
         self._records = records
         self._affinity = affinity
         self._observer = observer
         self.version = version
+        self._holdout: Holdout | None = None
+        self._keeps_prompts = keeps_prompts
         self._passages: dict[str, Passage] = {}
         """In flight, or with energy that is not final."""
         self._reassembler = Reassembler()
@@ -112,8 +131,10 @@ class Pipeline:
                 await self._answer(plan.error, passage, downstream)
             else:
                 outcome = await self._forward(passage, downstream)
+                if self._holdout is not None and outcome is Outcome.OK:
+                    self._holdout.offer(request, passage.plan)
         except UpstreamError as error:
-            outcome = Outcome.UPSTREAM_ERROR
+            outcome = Outcome.REJECTED if isinstance(error, UpstreamBusy) else Outcome.UPSTREAM_ERROR
             log.warning("upstream failed", request_id=request.id, reason=error.message)
             if not downstream.has_started:
                 await self._answer(error, passage, downstream)
@@ -123,36 +144,95 @@ class Pipeline:
         finally:
             self._close(passage, outcome)
 
+    def use(self, chain: PolicyChain, holdout: Holdout | None) -> None:
+        """Decide by these from now on; what is in flight ends by those that it began with."""
+        self._chain = chain
+        self._holdout = holdout
+
+    async def ask_other_arm(self, request: Request, target: Target, of: str) -> Record:
+        """Ask a second target for what a client has had already; returns once its energy is final. The answer is for nobody."""
+        reason = Reason("holdout", "other arm", target.tier)
+        passage = Passage(request, plan=Plan((target,), (reason,), target.tier), holdout_of=of)
+        self._passages[request.id] = passage
+        outcome = Outcome.CANCELLED
+        try:
+            outcome = await self._forward(passage, Nobody())
+        except UpstreamError:
+            outcome = Outcome.UPSTREAM_ERROR
+        finally:
+            self._close(passage, outcome)
+        for attempt in passage.tries:
+            if attempt.metered is not None:
+                await attempt.metered.settled(SETTLED_SECONDS)
+        return passage.record()
+
     async def _decide(self, passage: Passage) -> Plan | Reject:
+        chain = passage.chain = self._chain
         while True:
-            decision = self._chain.decide(passage.request, self._facts())
-            if isinstance(decision.verdict, Wait):
-                await asyncio.sleep(decision.verdict.seconds)
+            facts = self._facts()
+            decision = chain.decide(passage.request, facts)
+            verdict = decision.verdict
+            if isinstance(verdict, Wait):
+                await asyncio.sleep(verdict.seconds)
                 continue
             passage.plan = decision.plan
             self._observer.route_decided(decision.policy, decision.word)
-            return decision.verdict
+            if isinstance(verdict, Plan):
+                chain.admit(passage.request, verdict, facts)
+            return verdict
 
-    async def _forward(self, passage: Passage, downstream: Downstream) -> Outcome:
-        """Try the candidates in order; the next only where the last could not be reached.
-
-        One that was reached may have done the work already, or have died of it: its failure is the answer.
-        """
-        failure: UpstreamUnavailable | None = None
-        for target in passage.plan.candidates:
-            try:
-                return await self._attempt(passage, target, downstream)
-            except UpstreamUnavailable as error:
-                failure = error
-        raise failure or UpstreamUnavailable("No upstream is left to try.")
-
-    async def _attempt(self, passage: Passage, target: Target, downstream: Downstream) -> Outcome:
-        name = target.upstream.name
+    async def _forward(self, passage: Passage, downstream: Downstream, *, is_escalated: bool = False) -> Outcome:
+        """Ask one server after the other, as far as `Tour` lets it go on from a failure that the client knows nothing of."""
         request = passage.request
-        dialect = self._health.dialect(name)
+        held_by = self._affinity.servers.get(request.previous_response_id) if request.previous_response_id else None
+        tour = Tour(self._fleet, request, passage.plan.candidates, held_by)
+        while True:
+            seat = await tour.next()
+            try:
+                return await self._attempt(passage, tour, seat, downstream, is_escalated=is_escalated)
+            except UpstreamError as error:
+                if downstream.has_started:
+                    raise
+                tour.go_on(seat, error)
+                log.info("tried elsewhere", request_id=request.id, reason=error.message)
+            except AnswerRefusedError as refused:
+                return await self._escalate(passage, refused, downstream)
+
+    async def _escalate(self, passage: Passage, refused: AnswerRefusedError, downstream: Downstream) -> Outcome:
+        """Reasoning answers instead; where it cannot, the answer that would not do is better than none."""
+        passage.plan = plan = refused.plan
+        if plan.decisive is not None:
+            self._observer.route_decided(plan.decisive.policy, plan.decision)
+        try:
+            return await self._forward(passage, downstream, is_escalated=True)
+        except UpstreamError as error:
+            log.warning("escalation failed", request_id=passage.request.id, reason=error.message)
+            if downstream.has_started:
+                raise
+        return await refused.deliver()
+
+    def _reviewer(self, passage: Passage, target: Target) -> Callable[[bytes], Plan | None] | None:
+        """Who may refuse an answer from there; None where nobody wants to see it."""
+        chain, request = passage.chain, passage.request
+        if chain is None or not chain.reviews or request.endpoint is not Endpoint.CHAT or request.sequences > 1:
+            return None
+
+        def review(body: bytes) -> Plan | None:
+            answer, facts = read_answer(request, body), self._facts()
+            plan = None if answer is None else chain.review(request, passage.plan, target, answer, facts)
+            if plan is not None:
+                chain.admit(request, plan, facts)
+            return plan
+
+        return review
+
+    async def _attempt(self, passage: Passage, tour: Tour, seat: Seat, downstream: Downstream, *, is_escalated: bool) -> Outcome:
+        target, server, request = seat.target, seat.server, passage.request
+        name = target.upstream.name
+        dialect = self._health.dialect(server.name)
         reassembly = self._reassembler.plan(request, target, dialect)
         asked = replace(request, stream=True) if reassembly else request
-        metered = self._metering.begin(name, asked) if request.endpoint.is_metered else None
+        metered = self._metering.begin(server.name, asked) if request.endpoint.is_metered else None
         attempt = Try(target, metered)
         passage.tries.append(attempt)
         outcome = Outcome.CANCELLED
@@ -160,29 +240,48 @@ class Pipeline:
         relay: Relay | None = None
         self._observer.request_started(name)
         try:
-            reply, has_injected = await self._send(asked, target, dialect, reassembly)
-            relay = Relay(passage, attempt, reply, downstream, strips_usage=has_injected, reassembly=reassembly)
+            reply, has_injected = await self._send(asked, target, server, dialect, reassembly)
+            tour.heard(seat, reply.status, reply.headers)
+            relay = Relay(
+                passage,
+                attempt,
+                reply,
+                downstream,
+                strips_usage=has_injected,
+                reassembly=reassembly,
+                review=None if is_escalated else self._reviewer(passage, target),
+                raises_errors=is_escalated,
+                keep_alive=self._keep_alive,
+            )
             outcome = await relay.run(self._headers(passage))
             self._reassembler.learn(request, target, dialect, relay.whole)
             self._reassembler.give_up(name, relay.problems)
         except UpstreamError:
             outcome = Outcome.UPSTREAM_ERROR
             raise
+        except AnswerRefusedError:
+            outcome = Outcome.REJECTED
+            raise
         finally:
             if reply is not None:
                 reply.close()
+                attempt.cost_usd = reply.cost_usd
             if outcome is Outcome.CANCELLED and relay is not None and relay.is_delivered:
                 outcome = Outcome.OK
             if outcome is Outcome.OK and relay is not None and relay.response_id is not None:
-                self._affinity.remember(relay.response_id, name)
+                self._affinity.remember(relay.response_id, name, server.name)
             attempt.end(outcome)
+            seat.leave(outcome, attempt.usage, request.sequences)
             self._observer.request_ended(name)
-        if target.thinking is False and attempt.usage.reasoning:
-            self._observer.switch_not_honoured(name)
+            self._check_switch(target, attempt)
         return outcome
 
+    def _check_switch(self, target: Target, attempt: Try) -> None:
+        if target.thinking is not None and is_not_honoured(target, attempt.usage):
+            self._observer.switch_not_honoured(target.upstream.name)
+
     async def _send(
-        self, request: Request, target: Target, dialect: Dialect, reassembly: Reassembly | None
+        self, request: Request, target: Target, server: Upstream, dialect: Dialect, reassembly: Reassembly | None
     ) -> tuple[UpstreamReply, bool]:
         """Send the request; returns the reply and whether usage was asked for on the client's behalf."""
         name = target.upstream.name
@@ -190,28 +289,34 @@ class Pipeline:
         if reassembly:
             changes["stream"] = True
         injection = usage_injection(request) if can_inject_usage(dialect) and name not in self._refuses_usage else {}
-        reply = await self._post(request, target, dialect, {**changes, **injection})
+        reply = await self._post(request, server, dialect, {**changes, **injection})
         if not injection or not await reply.refuses("stream_options"):
             return reply, bool(injection)
         reply.close()
-        reply = await self._post(request, target, dialect, changes)
+        reply = await self._post(request, server, dialect, changes)
         if not reply.is_refusal:  # else it was something else, and the server's words only quoted the request
             self._refuses_usage.add(name)
             log.info("upstream refuses stream_options", upstream=name)
         return reply, False
 
-    async def _post(self, request: Request, target: Target, dialect: Dialect, changes: dict[str, object]) -> UpstreamReply:
+    async def _post(self, request: Request, server: Upstream, dialect: Dialect, changes: dict[str, object]) -> UpstreamReply:
         headers = dict(request.headers)
         if takes_request_id(dialect):
             headers["x-request-id"] = request.client_request_id or request.id
-        body = request.body.encode(target.upstream.model, changes)
-        return await self._client.send(target.upstream, request.endpoint, body, request.body.content_type, headers)
+        body = request.body.encode(server.model, changes)
+        return await self._client.send(server, request.endpoint, body, request.body.content_type, headers)
 
     @staticmethod
     def _changes(request: Request, target: Target, dialect: Dialect) -> dict[str, object]:
-        if target.thinking is None:
+        if target.thinking is None and target.how is None:
             return {}
-        return thinking_changes(dialect, thinking=target.thinking, template_kwargs=request.template_kwargs)
+        return thinking_changes(
+            dialect,
+            thinking=target.thinking,
+            template_kwargs=request.template_kwargs,
+            how=target.how,
+            endpoint=request.endpoint,
+        )
 
     def _headers(self, passage: Passage) -> dict[str, str]:
         headers = {"x-request-id": passage.request.id, "x-jevons-version": self.version}
@@ -230,7 +335,7 @@ class Pipeline:
         if outcome is Outcome.CANCELLED and passage.tries and passage.tries[-1].outcome is Outcome.OK:
             outcome = Outcome.OK
         passage.end(outcome)
-        record = passage.record()
+        record = passage.record(as_told=True)
         self._records.put(record)
         self._observer.answered(record)
         for attempt in passage.tries:
@@ -242,4 +347,6 @@ class Pipeline:
         if passage.is_settled and self._passages.pop(passage.request.id, None) is not None:
             record = passage.record()
             self._records.put(record)
-            self._observer.export(record)
+            if passage.chain is not None:
+                passage.chain.settle(record)
+            self._observer.export(replace(record, prompt=passage.request.prompt.conversation) if self._keeps_prompts else record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +18,7 @@ class RecordStore:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._records: dict[str, Record] = {}
+        self._records: OrderedDict[str, Record] = OrderedDict()
         self._scores: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -27,8 +28,7 @@ class RecordStore:
         """Keep it, in the place of an earlier state of the same request. One that was forgotten comes back as the newest."""
         self._records[record.request_id] = record
         while len(self._records) > self._capacity:
-            oldest = next(iter(self._records))
-            del self._records[oldest]
+            oldest, _ = self._records.popitem(last=False)
             self._scores.pop(oldest, None)
 
     def get(self, request_id: str, tenant: str) -> Record | None:
@@ -65,9 +65,16 @@ def record_json(record: Record) -> dict[str, object]:
         "reasons": [str(reason) for reason in record.plan.reasons],
         "tokens": record.usage.as_json(),
         "energy": _energy_json(record),
+        "cost_usd": cost_usd(record),
         "attempts": [_attempt_json(attempt) for attempt in record.attempts],
         "outcome": None if record.outcome is None else record.outcome.value,
     }
+
+
+def cost_usd(record: Record) -> float | None:
+    """What providers charge for all tries together, by list price; None where that is unknown of all of them."""
+    known = [attempt.cost_usd for attempt in record.attempts if attempt.cost_usd is not None]
+    return sum(known) if known else None
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, object]:

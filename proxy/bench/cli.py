@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -9,6 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+
+from .gpu.cli import gpu
+from .ledger_cli import ledger_bench
+from .resources_cli import blocking, memory
+from .soak.cli import soak
 
 if TYPE_CHECKING:
     from .rounds import Run
@@ -24,7 +30,7 @@ def bench() -> None:
 
 @bench.command("proxy")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often to visit every subject.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=4.0, show_default=True, help="Counted per workload.")
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=1.2, show_default=True, help="Counted per workload.")
 @click.option("--only", multiple=True, metavar="NAME", help="Measure this subject; may be given again.")
 @click.option("--workload", "wanted", multiple=True, metavar="NAME", help="Run this workload; may be given again.")
 @click.option("--peers", is_flag=True, help="Install other gateways first, each into an environment of its own.")
@@ -72,3 +78,37 @@ def _write(folder: Path, run: Run, command: str) -> None:
     (folder / f"{STEM}.svg").write_text(draw(tabulate(run.visits, CPU_FIGURES), CPU_FIGURES, titles))
     (folder / f"{STEM}.md").write_text(markdown(run, command, plot=f"{STEM}.svg"))
     click.echo(f"written to {folder}: {STEM}.json, {STEM}.md, {STEM}.svg", err=True)
+
+
+bench.add_command(gpu)
+bench.add_command(ledger_bench)
+bench.add_command(memory)
+bench.add_command(soak)
+bench.add_command(blocking)
+
+
+@bench.command("attribution")
+@click.option("--quick", is_flag=True, help="One seed and half the time: less than a minute.")
+@click.option("--cost", "with_cost", is_flag=True, help="Measure what metering itself costs instead.")
+@click.option("--workload", "wanted", multiple=True, metavar="NAME", help="Play this workload; may be given again.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, Markdown and a plot there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def attribution(*, quick: bool, with_cost: bool, wanted: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Hold each request's joules against the truth, which a simulator knows: ours and other methods, workload by workload."""
+    from .attribution.command import print_cost, print_study
+
+    if with_cost:
+        print_cost(is_quick=quick, as_json=as_json)
+    else:
+        print_study(wanted, is_quick=quick, out=out, as_json=as_json)
+
+
+@bench.command("route")
+@click.option("--rounds", type=click.IntRange(min=1), default=25, show_default=True, help="How often each prompt is decided on.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def route(*, rounds: int, as_json: bool) -> None:
+    """Measure how long a routing decision takes, by chain of policies and by length of the prompt."""
+    from .decisions import measure, render
+
+    timings = measure(rounds)
+    click.echo(json.dumps([timing.as_json() for timing in timings], indent=2) if as_json else render(timings))

@@ -25,8 +25,8 @@ class Plan:
     """What to run."""
 
     rounds: int = 5
-    seconds: Seconds = 4.0
-    warmup_seconds: Seconds = 1.0
+    seconds: Seconds = 1.2
+    warmup_seconds: Seconds = 0.5
     only: tuple[str, ...] = ()
     """Names of subjects; none means all."""
     workloads: tuple[Workload, ...] = WORKLOADS

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,7 @@ class Subject:
 CONFIG: Final = """\
 listen: 127.0.0.1:{port}
 admin: 127.0.0.1:{extra_port}
+workers: {workers}
 upstreams:
   - {{name: chat, url: "{upstream}/v1", model: mock, dialect: vllm{devices}}}
   - {{name: thinker, url: "{upstream}/v1", model: mock-thinker, reasoning: always, dialect: vllm{devices}}}
@@ -81,22 +83,25 @@ RULES: Final = """\
       - {name: proofs, when: {keywords: [prove, proof, derive, theorem, step by step]}, to: reasoning}
       - {name: errors, when: {has: [code], keywords: [debug, deadlock, traceback, segfault]}, to: reasoning}
 """
-CHAIN: Final = CALLER + RULES
-"""The policies of the shipped config.yaml, none of which decides for the bench's prompt."""
+CHAIN_FILE: Final = "shipped_policies.yaml"
+"""The policies of the shipped config.yaml, which is not in a wheel; `make docs` copies them."""
 
 
 def jevons_subjects() -> list[Subject]:
-    """Pinned and unmetered; metered with a rules policy; metered with the full default chain."""
+    """Pinned and unmetered; metered with a rules policy, in one process and in two workers; with the full default chain."""
     ours = version("jevons")
-    pinned, rules, chain = _jevons("", is_metered=False), _jevons(RULES, is_metered=True), _jevons(CHAIN, is_metered=True)
+    workers = _jevons(RULES, is_metered=True, workers=2)
+    pinned, rules = _jevons("", is_metered=False), _jevons(RULES, is_metered=True)
+    chain = _jevons(resources.files("jevons.proxy.bench").joinpath(CHAIN_FILE).read_text(), is_metered=True)
     return [
         Subject("jevons-pinned", "jevons, model pinned, no meter", ours, pinned, model="chat"),
         Subject("jevons", "jevons, metering, rules", ours, rules, model="auto", is_metered=True),
         Subject("jevons-chain", "jevons, metering, default chain", ours, chain, model="auto", is_metered=True),
+        Subject("jevons-workers", "jevons, metering, rules, two workers", ours, workers, model="auto", is_metered=True),
     ]
 
 
-def _jevons(policies: str, *, is_metered: bool) -> Callable[[Place], Launch]:
+def _jevons(policies: str, *, is_metered: bool, workers: int = 1) -> Callable[[Place], Launch]:
     def launch(place: Place) -> Launch:
         devices = ""
         if is_metered:
@@ -105,7 +110,9 @@ def _jevons(policies: str, *, is_metered: bool) -> Callable[[Place], Launch]:
                 simulated.add_watts(LOAD_WATTS)
             devices = f', devices: ["{DEVICE_PREFIX}{gpu}"]'
         config = place.folder / "config.yaml"
-        text = CONFIG.format(port=place.port, extra_port=place.extra_port, upstream=place.upstream, devices=devices)
+        text = CONFIG.format(
+            port=place.port, extra_port=place.extra_port, workers=workers, upstream=place.upstream, devices=devices
+        )
         config.write_text(text + (f"policies:\n{policies}" if policies else ""))
         program = "from jevons.proxy.cli import main; main()"
         return Launch([sys.executable, "-c", program, "serve", "--config", str(config), "--log-level", "warning"])

@@ -24,7 +24,7 @@ from .subjects import Place, Subject
 from .workloads import PROMPT, Workload
 
 START_SECONDS: Final[Seconds] = 180.0
-CALM_SECONDS: Final[Seconds] = 30.0
+CALM_SECONDS: Final[Seconds] = 8.0
 _CALM_INTERVAL_SECONDS: Final[Seconds] = 0.2
 _CALM_SHARE: Final = 0.1
 """Of a core, below which a program is not busy with what was asked of it."""
@@ -80,7 +80,7 @@ class Visitor:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jevons-bench-")))
             log = folder / "mock.log"
             stack.enter_context(Program([str(self.programs.mock)], core=self.cores.load, log=log))
-            place = Place(folder, _announced_port(log), *_free_ports(), token=f"sk-{secrets.token_hex(24)}")
+            place = Place(folder, announced_port(log), *free_ports(), token=f"sk-{secrets.token_hex(24)}")
             if subject.launch is None:
                 measurements = [self._measure(subject, place, one, None) for one in self.workloads if not one.is_charged]
                 return Visit(subject.name, number, tuple(measurements), None, None, None)
@@ -168,7 +168,7 @@ def ask(subject: Subject, place: Place, headers: dict[str, str] | None = None) -
         connection.close()
 
 
-def _announced_port(log: Path) -> int:
+def announced_port(log: Path) -> int:
     """The port that the mock says it listens on."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -181,7 +181,7 @@ def _announced_port(log: Path) -> int:
     raise JevonsError(f"the mock model server does not start: {log.read_text().strip()}")
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     """Two that the system has to give now."""
     with socket.socket() as one, socket.socket() as other:
         for probe in (one, other):

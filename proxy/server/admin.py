@@ -1,4 +1,4 @@
-"""The admin listener: metrics, health, readiness. Loopback unless the operator says otherwise."""
+"""The admin listener: metrics, health, readiness, the live page. Loopback unless the operator says otherwise."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ..errors import Unauthorized
 from .edge import Handler, answer, bearer_of, new_request_id
+from .live import LivePage
 
 
 class Metrics(Protocol):
@@ -24,19 +25,30 @@ class Admin:
     """The handlers of the admin listener."""
 
     def __init__(
-        self, *, metrics: Metrics, health: Callable[[], dict[str, object]], is_ready: Callable[[], bool], token: str | None
+        self,
+        *,
+        metrics: Metrics,
+        health: Callable[[], dict[str, object]],
+        is_ready: Callable[[], bool],
+        token: str | None,
+        before_shown: Callable[[], Awaitable[None]] | None = None,
+        page: LivePage | None = None,
     ) -> None:
         self._metrics = metrics
         self._health = health
         self._is_ready = is_ready
         self._token = token
+        self._before_shown = before_shown
+        self._page = page
 
     def app(self) -> web.Application:
-        """The aiohttp application. Probes need no token; `/metrics` does where one is set."""
+        """The aiohttp application. Probes and the page's files need no token; figures do where one is set."""
         app = web.Application()
         app.router.add_get("/metrics", self._guarded(self._render))
         app.router.add_get("/healthz", self._report_health)
         app.router.add_get("/readyz", self._report_readiness)
+        if self._page is not None:
+            self._page.add_to(app, self._guarded)
         return app
 
     def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -51,6 +63,8 @@ class Admin:
 
     async def _render(self, request: web.Request) -> web.StreamResponse:
         body, content_type = self._metrics.render(request.headers.get("accept", ""))
+        if self._before_shown is not None:
+            await self._before_shown()
         return web.Response(body=body, headers={"content-type": content_type})
 
     async def _report_health(self, _: web.Request) -> web.StreamResponse:

@@ -18,10 +18,11 @@ import httptools
 import structlog
 
 from ..errors import BadRequest, BodyTooLarge, RequestError, RequestTimedOut
+from ..identity import Identity
 from ..units import Seconds
 from .deadline import Deadline
 from .edge import new_request_id
-from .head import HEAD_LIMIT_BYTES, HEADERS_LIMIT, SLOW_HEADERS, find_fault, head_too_long, join_headers
+from .head import HEAD_LIMIT_BYTES, HEADERS_LIMIT, SLOW_HEADERS, add_header, find_fault, head_too_long
 
 OVERHEAD_BYTES_PER_BYTE: Final = 16
 """What chunked encoding may cost: a chunk of one byte takes five more, and extensions and trailers are not asked for."""
@@ -41,7 +42,7 @@ class Incoming:
     path: str
     headers: Mapping[str, str]
     body: bytes
-    tenant: str
+    identity: Identity
 
 
 class NotFastError(Exception):
@@ -53,8 +54,8 @@ class FastPath:
     """What every connection shares."""
 
     paths: frozenset[bytes]
-    admit: Callable[[Mapping[str, str]], str]
-    """The tenant; raises RequestError where the head is to be refused, and then aiohttp says so."""
+    admit: Callable[[Mapping[str, str]], Identity]
+    """Who asks; raises RequestError where the head is to be refused, and then aiohttp says so."""
     handle: Callable[[Incoming, FastDownstream], Coroutine[None, None, None]]
     slow: Callable[[], asyncio.Protocol]
     """Makes aiohttp's handler of one connection."""
@@ -138,9 +139,12 @@ class FastConnection(asyncio.Protocol):
         self._early_bytes = 0
         self._is_refused = False
         self._url = b""
-        self._pairs: list[tuple[bytes, bytes]] = []
+        self._count = 0
+        """Of headers."""
+        self._fields: dict[str, str] = {}
+        """Those that have come."""
         self._headers: dict[str, str] | None = None
-        self._tenant = ""
+        self._identity = Identity()
         self._body: list[bytes] = []
         self._size = 0
         self._ready: bool | None = None
@@ -293,7 +297,7 @@ class FastConnection(asyncio.Protocol):
         self._watch.set(LINGER_SECONDS, self.abort)
 
     def _begin(self, *, keep_alive: bool) -> None:
-        incoming = Incoming(self._url.decode("ascii"), self._headers or {}, b"".join(self._body), self._tenant)
+        incoming = Incoming(self._url.decode("ascii"), self._headers or {}, b"".join(self._body), self._identity)
         self._reset()
         self._watch.clear()
         downstream = FastDownstream(self, keep_alive=keep_alive and not self._is_draining)
@@ -333,7 +337,8 @@ class FastConnection(asyncio.Protocol):
             self._is_pipelined = True
             raise NotFastError
         self._url = b""
-        self._pairs.clear()
+        self._fields = {}
+        self._count = 0
 
     def on_url(self, url: bytes) -> None:
         """The target, or a part of it."""
@@ -345,15 +350,15 @@ class FastConnection(asyncio.Protocol):
         if self._headers is not None:
             return
         self._head_bytes += len(name) + len(value)
-        self._pairs.append((name.lower(), value))
-        if self._head_bytes > HEAD_LIMIT_BYTES or len(self._pairs) > HEADERS_LIMIT:
+        self._count += 1
+        if self._head_bytes > HEAD_LIMIT_BYTES or self._count > HEADERS_LIMIT:
             self._refuse(head_too_long())
             raise NotFastError
+        add_header(self._fields, name, value)
 
     def on_headers_complete(self) -> None:
         """Decide whether this is a plain inference request."""
-        parser, path = self._parser, self._path
-        headers = join_headers(self._pairs)
+        parser, path, headers = self._parser, self._path, self._fields
         version = parser.get_http_version()
         if (fault := find_fault(version, headers)) is not None:
             self._refuse(BadRequest(f"The request is no valid HTTP/1.1: {fault}."))
@@ -365,7 +370,7 @@ class FastConnection(asyncio.Protocol):
             or int(headers.get("content-length", "0")) > path.body_limit_bytes
         ):
             raise NotFastError
-        self._tenant = path.admit(headers)
+        self._identity = path.admit(headers)
         self._headers = headers
         self._raw.clear()
 

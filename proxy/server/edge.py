@@ -11,10 +11,12 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from ..errors import LoopDetected, MethodNotAllowed, NotFound, RequestError, Unauthorized
+from ..identity import ANYBODY, Identity
+from .rates import Rates
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
-TENANT: Final = web.RequestKey("tenant", str)
-ANONYMOUS: Final = "default"
+IDENTITY: Final = web.RequestKey("identity", Identity)
+_IDS_AT_ONCE: Final = 256
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,8 +26,8 @@ log = structlog.get_logger("jevons.server")
 class Keyring(Protocol):
     """Whoever knows which key belongs to whom."""
 
-    def tenant_of(self, bearer: str) -> str | None:
-        """The tenant of a key; None for one that nobody knows."""
+    def identity_of(self, bearer: str) -> Identity | None:
+        """The holder of a key; None for one that nobody knows."""
         ...
 
 
@@ -34,19 +36,52 @@ def new_request_id() -> str:
     return f"req_{os.urandom(16).hex()}"
 
 
+class RequestIds:
+    """Such ids by the hundred: the system is asked for randomness once for all of them."""
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+
+    def take(self) -> str:
+        """The next one."""
+        if not self._left:
+            block = os.urandom(16 * _IDS_AT_ONCE).hex()
+            self._left = [f"req_{block[at : at + 32]}" for at in range(0, len(block), 32)]
+        return self._left.pop()
+
+
 def answer(error: RequestError, request_id: str) -> web.Response:
     """An error as OpenAI clients expect it."""
     headers = {"content-type": "application/json", "x-request-id": request_id, **error.headers}
     return web.Response(status=error.status, headers=headers, body=error.body())
 
 
-def edge(keys: Keyring | None, version: str) -> Middleware:
-    """The middleware of the main listener. Without `keys` everybody is the same tenant."""
+class Door:
+    """Lets in who may come in, before a body is read. Without `keys` everybody may."""
+
+    def __init__(self, keys: Keyring | None) -> None:
+        self._keys = keys
+        self._rates = Rates()
+
+    def admit(self, via: str, headers: Mapping[str, str]) -> Identity:
+        """Who asks; raises LoopDetected, Unauthorized or RateLimited. `via` is all of that header's lines."""
+        if via:
+            _refuse_loop(via)
+        if self._keys is None:
+            return ANYBODY
+        identity = _identify(headers, self._keys)
+        if identity.requests_per_minute is not None:
+            self._rates.take(identity.key or identity.tenant, identity.requests_per_minute)
+        return identity
+
+
+def edge(door: Door, version: str) -> Middleware:
+    """The middleware of the main listener."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = new_request_id()
-        response = await _respond(request, handler, keys)
+        response = await _respond(request, handler, door)
         if not response.prepared:
             response.headers["x-jevons-version"] = version
             response.force_close()  # the client's next request deserves the fast path
@@ -55,10 +90,10 @@ def edge(keys: Keyring | None, version: str) -> Middleware:
     return middleware
 
 
-async def _respond(request: web.Request, handler: Handler, keys: Keyring | None) -> web.StreamResponse:
+async def _respond(request: web.Request, handler: Handler, door: Door) -> web.StreamResponse:
     """The handler's response, or the error that it or the door had."""
     try:
-        request[TENANT] = admit(",".join(request.headers.getall("via", [])), request.headers, keys)
+        request[IDENTITY] = door.admit(",".join(request.headers.getall("via", [])), request.headers)
         return await handler(request)
     except RequestError as error:
         return answer(error, request[REQUEST_ID])
@@ -70,13 +105,6 @@ async def _respond(request: web.Request, handler: Handler, keys: Keyring | None)
         return answer(NotFound(f"Unknown path: {request.method} {request.path[:200]}"), request[REQUEST_ID])
 
 
-def admit(via: str, headers: Mapping[str, str], keys: Keyring | None) -> str:
-    """The tenant whose request this is; raises LoopDetected or Unauthorized. `via` is all of that header's lines."""
-    if via:
-        _refuse_loop(via)
-    return ANONYMOUS if keys is None else _tenant(headers, keys)
-
-
 def _refuse_loop(via: str) -> None:
     """A `Via` of our own means that an upstream points back at a jevons."""
     for hop in via.split(","):
@@ -84,13 +112,13 @@ def _refuse_loop(via: str) -> None:
             raise LoopDetected("This request has been through jevons already: an upstream points back at it.")
 
 
-def _tenant(headers: Mapping[str, str], keys: Keyring) -> str:
+def _identify(headers: Mapping[str, str], keys: Keyring) -> Identity:
     key = bearer_of(headers) or headers.get("x-api-key", "")
-    tenant = keys.tenant_of(key) if key else None
-    if tenant is None:
+    identity = keys.identity_of(key) if key else None
+    if identity is None:
         message = "Incorrect API key provided." if key else "No API key provided: send `Authorization: Bearer …`."
         raise Unauthorized(message, headers={"www-authenticate": "Bearer"})
-    return tenant
+    return identity
 
 
 def bearer_of(headers: Mapping[str, str]) -> str:

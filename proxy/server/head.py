@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from ..errors import BadRequest
+from ..header_names import header_name
 
 HEAD_LIMIT_BYTES: Final = 32 * 1024
 HEADERS_LIMIT: Final = 128
@@ -13,13 +14,10 @@ SLOW_HEADERS: Final = frozenset({"expect", "upgrade", "content-encoding", "trail
 """Those that only aiohttp answers."""
 
 
-def join_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by their names, which come in lower case; of one that comes twice the values are joined."""
-    headers: dict[str, str] = {}
-    for name, value in pairs:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
+def add_header(headers: dict[str, str], name: bytes, value: bytes) -> None:
+    """One more header, by its name in lower case; of one that comes twice the values are joined."""
+    key, text = header_name(name), value.decode("latin-1")
+    headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
 
 def find_fault(version: str, headers: Mapping[str, str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -37,7 +38,10 @@ class Listener:
         *,
         drain_seconds: Seconds,
         fast: Callable[[Callable[[], asyncio.Protocol]], FastPath] | None = None,
+        tls: ssl.SSLContext | None = None,
+        is_shared: bool = False,
     ) -> None:
+        """`is_shared`: other processes of ours accept on the same address (SO_REUSEPORT)."""
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -52,6 +56,8 @@ class Listener:
         self._address = address
         self._drain_seconds = drain_seconds
         self._make_fast = fast
+        self._tls = tls
+        self._is_shared = is_shared
         self._fast: set[FastConnection] = set()
         self._server: asyncio.Server | None = None
         self.url = ""
@@ -61,13 +67,19 @@ class Listener:
         await self._runner.setup()
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._protocol_factory(), self._address.host, self._address.port, backlog=BACKLOG
+                self._protocol_factory(),
+                self._address.host,
+                self._address.port,
+                backlog=BACKLOG,
+                ssl=self._tls,
+                reuse_port=self._is_shared or None,
             )
         except OSError as error:
             await self._runner.cleanup()
             raise JevonsError(f"cannot listen on {self._address}: {_why(error)}") from error
         host, port = self._server.sockets[0].getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if self._tls is None else "https"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         return self
 
     def _protocol_factory(self) -> Callable[[], asyncio.Protocol]:

@@ -7,26 +7,33 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
 
 from ..errors import BadRequest, BodyTooLarge, ModelNotFound, NotFound, RequestError, RequestTimedOut, UnsupportedEncoding
 from ..exchange import Endpoint, Request, Upstream
+from ..identity import Identity
 from ..passage import Downstream
 from ..pipeline import Pipeline
 from ..records import RecordStore, record_json
 from ..units import Seconds
+from ..wire.media import MediaRule
 from ..wire.parsing import parse
 from ..wire.replies import UNREADABLE
 from .connection import FastDownstream, FastPath, Incoming
 from .downstream import AiohttpDownstream
-from .edge import REQUEST_ID, TENANT, Keyring, admit, edge, new_request_id
+from .edge import IDENTITY, REQUEST_ID, Door, RequestIds, edge
+from .openapi import openapi_bytes
 
-PARSE_IN_THREAD_BYTES: Final = 1024 * 1024
-"""Bodies above this are parsed off the loop, so that nobody else's tokens wait for them."""
+PARSE_IN_THREAD_BYTES: Final = 128 * 1024
+"""Bodies above this, which take a millisecond, are parsed off the loop, so that nobody else's tokens wait for them."""
+_ENDPOINTS: Final = {endpoint.value: endpoint for endpoint in Endpoint}
 _FIELD: Final = re.compile(r"(?:field `|at `\$\.)([^`]*)`$")
+
+
+_ANY_MEDIA: Final = MediaRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Limits:
     body_bytes: int = 32 * 1024 * 1024
     header_seconds: Seconds = 15.0
     body_seconds: Seconds = 120.0
+    media: MediaRule = _ANY_MEDIA
 
 
 class Feedback(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,31 +53,60 @@ class Feedback(msgspec.Struct, forbid_unknown_fields=True):
     score: float
 
 
+class Archive(Protocol):
+    """Where requests are found that memory has forgotten."""
+
+    async def find(self, request_id: str, tenant: str) -> dict[str, object] | None:
+        """What `record_json` gives for a request of this tenant; None where there is none."""
+        ...
+
+    def feedback(self, request_id: str, tenant: str, score: float) -> None:
+        """Keep a score."""
+        ...
+
+
 class Surface:
     """The handlers of the main listener."""
 
-    def __init__(self, pipeline: Pipeline, records: RecordStore, upstreams: Mapping[str, Upstream], limits: Limits) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        records: RecordStore,
+        upstreams: Mapping[str, Upstream],
+        limits: Limits,
+        *,
+        archive: Archive | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._records = records
         self._limits = limits
+        self._archive = archive
+        self._upstreams = upstreams
+        self._models = _models(upstreams)
+        self._ids = RequestIds()
+
+    def show(self, upstreams: Mapping[str, Upstream]) -> None:
+        """List these models from now on."""
+        self._upstreams = upstreams
         self._models = _models(upstreams)
 
-    def app(self, keys: Keyring | None) -> web.Application:
+    def app(self, door: Door) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(middlewares=[edge(keys, self._pipeline.version)], client_max_size=self._limits.body_bytes)
+        app = web.Application(middlewares=[edge(door, self._pipeline.version)], client_max_size=self._limits.body_bytes)
         for endpoint in Endpoint:
             app.router.add_post(endpoint.value, self._infer_slow)
         app.router.add_get("/v1/models", self._list_models, allow_head=False)
         app.router.add_get("/v1/models/{model:.+}", self._get_model, allow_head=False)
         app.router.add_get("/v1/energy/{request_id}", self._get_energy, allow_head=False)
         app.router.add_post("/v1/feedback", self._take_feedback)
+        app.router.add_get("/openapi.json", self._show_openapi, allow_head=False)
         return app
 
-    def fast_path(self, keys: Keyring | None, slow: Callable[[], asyncio.Protocol]) -> FastPath:
+    def fast_path(self, door: Door, slow: Callable[[], asyncio.Protocol]) -> FastPath:
         """What a connection needs to serve plain inference requests; `slow` makes one that aiohttp serves."""
         return FastPath(
             paths=frozenset(endpoint.value.encode() for endpoint in Endpoint),
-            admit=lambda headers: admit(headers.get("via", ""), headers, keys),
+            admit=lambda headers: door.admit(headers.get("via", ""), headers),
             handle=self._infer_fast,
             slow=slow,
             body_limit_bytes=self._limits.body_bytes,
@@ -78,7 +115,7 @@ class Surface:
         )
 
     async def _infer_fast(self, incoming: Incoming, downstream: FastDownstream) -> None:
-        request_id = new_request_id()
+        request_id = self._ids.take()
         try:
             await self._infer(incoming, request_id, downstream)
         except RequestError as error:
@@ -86,7 +123,8 @@ class Surface:
             await downstream.reply(error.status, {**headers, **error.headers}, error.body())
 
     async def _infer_slow(self, http: web.Request) -> web.StreamResponse:
-        incoming = Incoming(http.path, http.headers, await self._read(http), http[TENANT])
+        headers = {name.lower(): value for name, value in http.headers.items()}
+        incoming = Incoming(http.path, headers, await self._read(http), http[IDENTITY])
         downstream = AiohttpDownstream(http)
         await self._infer(incoming, http[REQUEST_ID], downstream)
         if downstream.response is None:
@@ -95,23 +133,26 @@ class Surface:
         return downstream.response
 
     async def _infer(self, incoming: Incoming, request_id: str, downstream: Downstream) -> None:
+        is_big = len(incoming.body) > PARSE_IN_THREAD_BYTES
+        request = await asyncio.to_thread(self._parse, incoming, request_id) if is_big else self._parse(incoming, request_id)
+        await self._pipeline.handle(request, downstream)
+
+    def _parse(self, incoming: Incoming, request_id: str) -> Request:
         content_type = incoming.headers.get("content-type", "")
         if not (content_type.isascii() and content_type.isprintable()):
             raise BadRequest("The content type must be printable ASCII.", param="content-type")
-
-        def parse_it() -> Request:
-            return parse(
-                Endpoint(incoming.path),
-                content_type,
-                incoming.body,
-                request_id=request_id,
-                tenant=incoming.tenant,
-                headers=incoming.headers,
-                started_at=time.time(),
-            )
-
-        is_big = len(incoming.body) > PARSE_IN_THREAD_BYTES
-        await self._pipeline.handle(await asyncio.to_thread(parse_it) if is_big else parse_it(), downstream)
+        endpoint = _ENDPOINTS[incoming.path]
+        if endpoint is not Endpoint.TRANSCRIPTIONS:
+            self._limits.media.check(incoming.body)
+        return parse(
+            endpoint,
+            content_type,
+            incoming.body,
+            request_id=request_id,
+            identity=incoming.identity,
+            headers=incoming.headers,
+            started_at=time.time(),
+        )
 
     async def _read(self, http: web.Request) -> bytes:
         if http.headers.get("content-encoding", "identity").lower() != "identity":
@@ -127,20 +168,36 @@ class Surface:
         except web.HTTPRequestEntityTooLarge:
             raise too_large from None
 
+    async def _show_openapi(self, _: web.Request) -> web.Response:
+        return web.Response(body=openapi_bytes(self._pipeline.version), content_type="application/json")
+
     async def _list_models(self, http: web.Request) -> web.Response:
-        return _json(http, {"object": "list", "data": list(self._models.values())})
+        return _json(http, {"object": "list", "data": list(self._models_of(http[IDENTITY]).values())})
 
     async def _get_model(self, http: web.Request) -> web.Response:
         model = http.match_info["model"]
-        if model not in self._models:
+        models = self._models_of(http[IDENTITY])
+        if model not in models:
             raise ModelNotFound(model[:200])
-        return _json(http, self._models[model])
+        return _json(http, models[model])
+
+    def _models_of(self, identity: Identity) -> dict[str, dict[str, object]]:
+        """Those that its key may use."""
+        allowed = identity.models
+        if allowed is None:
+            return self._models
+        return _models({name: each for name, each in self._upstreams.items() if name in allowed or each.model in allowed})
 
     async def _get_energy(self, http: web.Request) -> web.Response:
-        record = self._pipeline.record(http.match_info["request_id"], http[TENANT])
-        if record is None:
+        request_id, tenant = http.match_info["request_id"], http[IDENTITY].tenant
+        record = self._pipeline.record(request_id, tenant)
+        found = await self._recall(request_id, tenant) if record is None else record_json(record)
+        if found is None:
             raise NotFound("No such request is known: its id is wrong, or it has been forgotten.", param="request_id")
-        return _json(http, record_json(record))
+        return _json(http, found)
+
+    async def _recall(self, request_id: str, tenant: str) -> dict[str, object] | None:
+        return None if self._archive is None else await self._archive.find(request_id, tenant)
 
     async def _take_feedback(self, http: web.Request) -> web.Response:
         body = await self._read(http)
@@ -152,8 +209,12 @@ class Surface:
             raise BadRequest(message, param=field.group(1) if field else None) from None
         if not 0.0 <= feedback.score <= 1.0:
             raise BadRequest("`score` must lie between 0 and 1.", param="score")
-        if not self._records.feedback(feedback.request_id, http[TENANT], feedback.score):
+        tenant = http[IDENTITY].tenant
+        is_known = self._records.feedback(feedback.request_id, tenant, feedback.score)
+        if not is_known and await self._recall(feedback.request_id, tenant) is None:
             raise NotFound("No finished request has this id.", param="request_id")
+        if self._archive is not None:
+            self._archive.feedback(feedback.request_id, tenant, feedback.score)
         return _json(http, {"request_id": feedback.request_id, "score": feedback.score})
 
 

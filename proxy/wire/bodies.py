@@ -19,6 +19,7 @@ IMAGE_TOKENS: Final = 765
 
 _CODE: Final = ("```", "Traceback (most recent call last)", "panicked at ", "\ngoroutine ")
 _STACK_FRAME: Final = re.compile(r"\n[ \t]+at [^\s(]{1,200} ?\(")
+_INSTRUCTIONS: Final = frozenset({"system", "developer"})
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
 
 
@@ -114,9 +115,9 @@ class Chat(Asked, kw_only=True):
         """The facts of a conversation."""
         has_schema = self.response_format is not None and self.response_format.type == "json_schema"
         return _describe(
-            [Turn("system", self.system), *self.messages],
-            tools=max(self.tools, self.functions, key=len),
-            has_schema=has_schema or any(map(_is_given, (self.guided_json, self.json_schema))),
+            self.messages if self.system is None else [Turn("system", self.system), *self.messages],
+            tools=self.tools if len(self.tools) >= len(self.functions) else self.functions,
+            has_schema=has_schema or _is_given(self.guided_json) or _is_given(self.json_schema),
         )
 
 
@@ -169,7 +170,8 @@ class Inputs(Asked, kw_only=True):
         texts += [text for raw in (self.query, self.documents) if (text := _read_text(_read_content(raw)))]
         tokens = sum(len(entry) if isinstance(entry, list) else isinstance(entry, int) for entry in entries)
         text = "\n".join(texts)
-        return Prompt(text, text, tokens + estimate_tokens(text), frozenset({"code"} if _has_code(text) else ()))
+        has = frozenset({"code"} if _has_code(text) else ())
+        return Prompt(text, text, tokens=tokens + estimate_tokens(text), has=has)
 
 
 def estimate_tokens(text: str, *, extra_bytes: int = 0, images: int = 0) -> int:
@@ -179,17 +181,36 @@ def estimate_tokens(text: str, *, extra_bytes: int = 0, images: int = 0) -> int:
 
 
 def _describe(turns: Sequence[Turn], *, tools: Raw, has_schema: bool) -> Prompt:
-    texts = [(turn.role, text) for turn in turns if (text := _read_turn(turn))]
-    users = [text for role, text in texts if role == "user"]
-    conversation = "\n".join(text for _, text in texts)
-    images = sum(_count_images(turn.content) for turn in turns)
+    texts: list[str] = []
+    last = system = ""
+    asked = images = 0
+    has_code = False
+    for turn in turns:
+        role, content = turn.role, turn.content
+        if role == "assistant":
+            asked = len(texts)
+        if isinstance(content, str) and not turn.output:  # nearly every turn
+            text = content
+        else:
+            text = _read_turn(turn)
+            images += _count_images(content)
+        if text:
+            if role == "user":
+                last = text
+                has_code = has_code or _has_code(text)
+            elif not texts and role in _INSTRUCTIONS:
+                system = text
+            texts.append(text)
+    conversation = "\n".join(texts)
     has_tools = _is_given(tools)
-    flags = {"code": any(map(_has_code, users)), "tools": has_tools, "images": images > 0, "json_schema": has_schema}
+    flags = {"code": has_code, "tools": has_tools, "images": images > 0, "json_schema": has_schema}
     return Prompt(
-        text=users[-1] if users else "",
+        text=last,
         conversation=conversation,
+        answered=asked and sum(map(len, texts[:asked])) + asked - 1,
+        system=system,
         tokens=estimate_tokens(conversation, extra_bytes=len(tools) if has_tools else 0, images=images),
-        has=frozenset(name for name, is_there in flags.items() if is_there),
+        has=frozenset([name for name, is_there in flags.items() if is_there]),
     )
 
 
@@ -228,7 +249,10 @@ def _count_images(content: Content) -> int:
 
 def _has_code(text: str) -> bool:
     """A code fence, or the trace of an error."""
-    return any(mark in text for mark in _CODE) or _STACK_FRAME.search(text) is not None
+    for mark in _CODE:
+        if mark in text:
+            return True
+    return _STACK_FRAME.search(text) is not None
 
 
 def _is_given(raw: Raw) -> bool:

@@ -105,12 +105,13 @@ class ChunkCounter:
         """Whether the next chunk with words counts by its kind alone: no tag is open or awaited that would make it a thought."""
         return not self._is_in_tags and (self._has_words or not self._watches_tags)
 
-    def add(self, chunks: int, *, is_reasoning: bool) -> None:
-        """Count chunks that are known to carry text, or reasoning."""
-        if is_reasoning:
-            self.reasoning += chunks
-        else:
-            self.content += chunks
+    def is_reasoning(self, event: bytes) -> bool | None:
+        """Of what kind one event in compact JSON is, as the next of it will be counted; None where it is not one chunk."""
+        marks = self._marks
+        thoughts = 0
+        if self._has_thought and marks.hint in event:
+            thoughts = max(_count(event, (needle,)) for needle in marks.reasoning)
+        return thoughts > 0 if _count(event, marks.content) + thoughts == 1 else None
 
     def feed(self, events: bytes) -> int:
         """Count whole `events` in compact JSON; returns how many carry text or thoughts."""

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from ..errors import BadRequest
 from ..exchange import Body, Endpoint, Request, Tier
+from ..identity import ANYBODY, Identity
 from .bodies import Asked, Chat, Inputs, Responses
 from .forms import cut_form, read_form, read_value
 from .replies import UNREADABLE, decode_object
@@ -44,9 +45,8 @@ _ASKED: Final[Mapping[Endpoint, msgspec.json.Decoder[Asked]]] = {
     Endpoint.EMBEDDINGS: msgspec.json.Decoder[Asked](Inputs),
     Endpoint.RERANK: msgspec.json.Decoder[Asked](Inputs),
 }
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # closed or not: it must not be looked for twice
 _STRIDE: Final = 16 * 1024
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NEITHER_BRACKET_NOR_QUOTE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -75,39 +75,42 @@ def parse(
     body: bytes,
     *,
     request_id: str,
-    tenant: str,
     headers: Mapping[str, str],
     started_at: float,
+    identity: Identity = ANYBODY,
 ) -> Request:
     """Read one request; raises BadRequest, which names the field or the header that is wrong.
 
-    `headers` may have names in any case; `started_at` is Unix time.
+    `headers` have their names in lower case; `started_at` is Unix time.
     """
     is_form = endpoint is Endpoint.TRANSCRIPTIONS
     asked, sent = _read_form(content_type, body) if is_form else _read_json(endpoint, body)
     if not 0 < len(asked.model) <= MODEL_LIMIT_CHARACTERS:
         raise BadRequest(f"`model` must have 1 to {MODEL_LIMIT_CHARACTERS} characters.", param="model")
-    given = {name.lower(): value for name, value in headers.items()}
     return Request(
         id=request_id,
         endpoint=endpoint,
         body=sent,
         model=asked.model,
         started_at=started_at,
-        tenant=tenant,
-        client_request_id=_read_request_id(given),
+        tenant=identity.tenant,
+        key=identity.key,
+        ceiling=identity.ceiling,
+        is_local_only=identity.is_local_only,
+        models=identity.models,
+        client_request_id=_read_request_id(headers),
         stream=bool(asked.stream) and endpoint.generates,
         wants_usage=asked.stream_options is not None and asked.stream_options.include_usage is True,
         sequences=_count_sequences(asked),
         max_tokens=_read_max_tokens(asked),
         prompt=asked.read_prompt(),
-        tier=_read_tier(given),
+        tier=_read_tier(headers),
         reasoning_effort=asked.effort,
-        session=_read_session(given),
+        session=_read_session(headers),
         previous_response_id=asked.previous_response_id,
         template_kwargs=asked.chat_template_kwargs or {},
-        waits_for_energy=_read_energy_wish(given),
-        headers={name: value for name, value in given.items() if name in PASSED_HEADERS and _is_printable(value)},
+        waits_for_energy=_read_energy_wish(headers),
+        headers={name: value for name, value in headers.items() if name in PASSED_HEADERS and _is_printable(value)},
     )
 
 
@@ -149,12 +152,18 @@ def _read_form(content_type: str, body: bytes) -> tuple[Asked, Body]:
 
 
 def is_too_deep(body: bytes) -> bool:
-    """Whether JSON nests deeper than `DEPTH_LIMIT`, without decoding it; it is not even looked at where brackets are few."""
+    """Whether JSON nests deeper than `DEPTH_LIMIT`, without decoding it; it is not even looked at where brackets are few.
+
+    Each step is one quick pass over the bytes, so that another thread, the event loop's, gets its turn between them.
+    """
     if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT:
         return False
-    brackets = _STRING.sub(b"", body).translate(_SQUARE, _NOT_BRACKETS)
+    if b"\\" in body:  # pairs first: a quotation mark behind two backslashes ends its text
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    texts_and_others = body.translate(_SQUARE, _NEITHER_BRACKET_NOR_QUOTE).split(b'"')
+    brackets = b"".join(texts_and_others[::2])
     level = 0
-    for start in range(0, len(brackets), _STRIDE):  # between strides other threads have their turn
+    for start in range(0, len(brackets), _STRIDE):
         # "[" is 91 and "]" is 93: minus 92 they are the steps down and up.
         levels = list(accumulate(map(sub, brackets[start : start + _STRIDE], repeat(92)), initial=level))
         if min(levels) < -DEPTH_LIMIT:
@@ -189,6 +198,8 @@ def _name_field(reason: str) -> BadRequest:
 
 
 def _count_sequences(asked: Asked) -> int:
+    if asked.n is None and asked.best_of is None:
+        return asked.prompts
     for name, value in (("n", asked.n), ("best_of", asked.best_of)):
         if value is not None and not 1 <= value <= SEQUENCES_LIMIT:
             raise BadRequest(f"`{name}` must lie between 1 and {SEQUENCES_LIMIT}.", param=name)
@@ -197,13 +208,15 @@ def _count_sequences(asked: Asked) -> int:
 
 def _read_max_tokens(asked: Asked) -> int | None:
     """The client's limit; a negative one, which llama.cpp takes for none, is none."""
-    limits = (asked.max_completion_tokens, asked.max_output_tokens, asked.max_tokens)
-    return next((limit for limit in limits if limit is not None and limit >= 0), None)
+    for limit in (asked.max_completion_tokens, asked.max_output_tokens, asked.max_tokens):
+        if limit is not None and limit >= 0:
+            return limit
+    return None
 
 
 def _read_tier(headers: Mapping[str, str]) -> Tier | None:
-    value = headers.get("x-jevons-tier", "auto").strip().lower()
-    if value == "auto":
+    value = headers.get("x-jevons-tier")
+    if value is None or (value := value.strip().lower()) == "auto":
         return None
     try:
         return Tier(value)
@@ -229,8 +242,8 @@ def _read_energy_wish(headers: Mapping[str, str]) -> bool:
 
 
 def _read_request_id(headers: Mapping[str, str]) -> str | None:
-    own = headers.get("x-request-id", "")
-    return own if 0 < len(own) <= REQUEST_ID_LIMIT_CHARACTERS and _is_printable(own) else None
+    own = headers.get("x-request-id")
+    return own if own is not None and 0 < len(own) <= REQUEST_ID_LIMIT_CHARACTERS and _is_printable(own) else None
 
 
 def _is_printable(text: str) -> bool:

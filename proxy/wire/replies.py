@@ -57,6 +57,21 @@ class _Timings(Struct):
     cache_n: int | None = None
 
 
+class _Holder(Struct):
+    usage: Raw = Raw(b"")
+
+
+class _Counted(Struct):
+    """A reply in the usual shape; one in any other is read piece by piece."""
+
+    usage: _Counts | None = None
+
+
+_NO_DETAILS: Final = _Details()
+_COUNTED: Final = msgspec.json.Decoder(_Counted)
+_HOLDER: Final = msgspec.json.Decoder(_Holder)
+_USAGE_KEY: Final = b'"usage":'
+_BACKSLASH: Final = ord("\\")
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _TIMINGS: Final = msgspec.json.Decoder(_Timings)
 
@@ -148,10 +163,15 @@ def read_usage(endpoint: Endpoint, body: bytes) -> Usage:
     A server that counts `completion` but no reasoning has its reasoning estimated by its share of the text.
     """
     try:
-        fields = decode_object(body)
+        counts = _COUNTED.decode(body).usage
+        usage = Usage() if counts is None else _sum_up(endpoint, counts)
+        if not (usage.prompt or usage.completion):
+            usage = count_tokens(endpoint, decode_object(body))
     except UNREADABLE:
-        return Usage()
-    usage = count_tokens(endpoint, fields)
+        try:
+            usage = count_tokens(endpoint, decode_object(body))
+        except UNREADABLE:
+            return Usage()
     if usage.reasoning or not usage.completion or not endpoint.generates or not (b"reasoning" in body or b"think" in body):
         return usage
     try:
@@ -163,7 +183,30 @@ def read_usage(endpoint: Endpoint, body: bytes) -> Usage:
 
 def with_energy(endpoint: Endpoint, body: bytes, energy: Mapping[str, object]) -> bytes:
     """The reply with `usage.energy` added; as it came where it has no `usage` or is no JSON object."""
-    return add_energy(body, ("usage",), energy) if endpoint.is_metered else body
+    if not endpoint.is_metered:
+        return body
+    spliced = _splice_energy(body, energy)
+    return add_energy(body, ("usage",), energy) if spliced is None else spliced
+
+
+def _splice_energy(body: bytes, energy: Mapping[str, object]) -> bytes | None:
+    """The reply with the energy put at the end of its `usage`, every other byte in its place; None where that is not plain.
+
+    A quotation mark without a backslash before it is none within a text: so `"usage":` is a key. Where it stands only once, and
+    what follows it is the `usage` that the decoder finds at the top level, it is that key and no other.
+    """
+    at = body.find(_USAGE_KEY)
+    if at <= 0 or body[at - 1] == _BACKSLASH or body.find(_USAGE_KEY, at + 1) >= 0:
+        return None
+    try:
+        usage = bytes(_HOLDER.decode(body).usage)
+    except UNREADABLE:
+        return None
+    begin = body.find(b"{", at)
+    end = begin + len(usage) - 1
+    if not usage.endswith(b"}") or b'"energy"' in usage or b":" not in usage or not body.startswith(usage, begin):
+        return None
+    return b"".join((body[:end], b',"energy":', msgspec.json.encode(energy), body[end:]))
 
 
 def add_energy(body: bytes, path: Sequence[str], energy: Mapping[str, object]) -> bytes:
@@ -236,14 +279,17 @@ def with_reasoning_share(usage: Usage, reasoning: int, answer: int) -> Usage:
 
 
 def _read_counts(endpoint: Endpoint, raw: Raw) -> Usage:
-    counts = _COUNTS.decode(raw)
+    return _sum_up(endpoint, _COUNTS.decode(raw))
+
+
+def _sum_up(endpoint: Endpoint, counts: _Counts) -> Usage:
     prompt = _first(counts.prompt_tokens, counts.input_tokens)
     if endpoint is Endpoint.MESSAGES:  # Anthropic counts what came from or went into the cache beside the input
         prompt = _total(prompt, counts.cache_read_input_tokens, counts.cache_creation_input_tokens)
     if not endpoint.generates:
         prompt = _first(prompt, counts.total_tokens)
-    read = counts.prompt_tokens_details or counts.input_tokens_details or _Details()
-    written = counts.completion_tokens_details or counts.output_tokens_details or _Details()
+    read = counts.prompt_tokens_details or counts.input_tokens_details or _NO_DETAILS
+    written = counts.completion_tokens_details or counts.output_tokens_details or _NO_DETAILS
     return Usage(
         prompt=prompt,
         cached=_first(read.cached_tokens, counts.cache_read_input_tokens, counts.prompt_cache_hit_tokens),

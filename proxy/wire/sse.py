@@ -30,6 +30,8 @@ class EventSplitter:
         self._held = bytearray()
         self._tail = b"\n"  # the last two bytes fed; a stream starts as if a line had just ended
         self._is_passing = False
+        self.unread = 0
+        """Of the last output, how many bytes at its end belong to an event that is too long to be held until it is whole."""
 
     @property
     def is_at_boundary(self) -> bool:
@@ -47,6 +49,7 @@ class EventSplitter:
 
     def feed(self, block: bytes) -> bytes:
         """All events that `block` completes, in one piece; empty while there is none."""
+        self.unread = 0
         if not block:
             return b""
         cut = self._find_cut(block)
@@ -69,11 +72,13 @@ class EventSplitter:
     def _hold(self, block: bytes) -> bytes:
         """Keep the beginning of an event; give out what may not be kept."""
         if self._is_passing:
+            self.unread = len(block)
             return block
         self._held += block
         if len(self._held) <= self._cap_bytes:
             return b""
         self._is_passing = True
+        self.unread = len(self._held)
         return self.flush()
 
     def _find_cut(self, block: bytes) -> int | None:

@@ -39,9 +39,17 @@ _NO_FINISH: Final = re.compile(rb'"finish_reason":null')
 _DONE: Final = re.compile(rb"(?:\A|[\r\n])data: ?\[DONE\]")
 _DONE_WITHIN_BYTES: Final = 256
 """`[DONE]` ends a stream, so that only the end of a block is searched for it."""
+_TELLING_BYTES: Final = 4096
+"""So much of an event that is too long to be read tells whether it carries text."""
+_CAPS: Final[Mapping[Endpoint, int]] = {Endpoint.RESPONSES: CAP_BYTES}
+"""One event of `/v1/responses` repeats the whole answer, beside its usage; no other kind needs so much."""
+_USUAL_CAP_BYTES: Final = 512 * 1024
+"""Reading an event of this length takes 3 ms, for which all other streams wait."""
 _NESTS: Final[Mapping[Endpoint, str]] = {Endpoint.RESPONSES: "response", Endpoint.MESSAGES: "message"}
 """Where some of an endpoint's events hold the whole reply, with its usage."""
 _OPENED: Final = re.compile(rb'"(?:usage|timings|response)":\{|"error"')
+_HINT: Final = re.compile(rb'"(?:usage|timings|response)": ?\{|"error"')
+"""The same, before space is taken out."""
 _BROKEN_ERROR: Final = re.compile(rb'\{\s*"error"\s*:\s*(.*)', re.DOTALL)
 _LAST_WORDS: Final = frozenset(
     {"message_delta", "response.completed", "response.incomplete", "response.failed", "transcript.text.done"}
@@ -87,10 +95,10 @@ class StreamEditor:
         endpoint: Whose events they are.
         strips_usage: The usage chunk was asked for by us, not by the client: it is read and dropped. Usage that a server puts
             on a chunk with a choice stays, and so does that chunk.
-        cap_bytes: The longest event that is held back until it is whole; a longer one is forwarded unread.
+        cap_bytes: The longest event that is held back until it is whole; a longer one is forwarded unread. None: by its endpoint.
     """
 
-    def __init__(self, endpoint: Endpoint, *, strips_usage: bool, cap_bytes: int = CAP_BYTES) -> None:
+    def __init__(self, endpoint: Endpoint, *, strips_usage: bool, cap_bytes: int | None = None) -> None:
         self.chunks = 0
         """Events of the last `feed` that carry generated text, reasoning included."""
         self.usage: Usage | None = None
@@ -105,7 +113,10 @@ class StreamEditor:
         self._strips_usage = strips_usage
         self._counter = ChunkCounter(endpoint)
         self._finishes = _FINISHES.get(endpoint, _CHOICE_FINISHES)
+        cap_bytes = _CAPS.get(endpoint, _USUAL_CAP_BYTES) if cap_bytes is None else cap_bytes
         self._splitter = EventSplitter(cap_bytes=cap_bytes)
+        self._is_clean = False
+        """All that came last were plain events, and the splitter knows of their end."""
         self._envelopes: list[Envelope] = []
         """Of the last event with text, and of the last with reasoning."""
 
@@ -135,15 +146,47 @@ class StreamEditor:
 
     def feed(self, block: bytes) -> list[bytes | UsageEvent]:
         """What to forward now, in order: finished events as one piece, cut only where an event is held for its energy."""
-        if self._splitter.is_empty:
-            for envelope in self._envelopes:
-                events = envelope.count(block)
-                if events:
-                    self._splitter.skip()
-                    self._counter.add(events, is_reasoning=envelope.is_reasoning)
-                    self.chunks = events
-                    return [block]
-        return self._read(self._splitter.feed(block))
+        if self.skim(block):
+            return [block]
+        self._is_clean = False
+        is_whole = self._splitter.is_at_boundary
+        events = self._splitter.feed(block)
+        if is_whole and self._count_plain(events):
+            return [events]
+        if self._splitter.unread:
+            return self._read_around(events, is_beginning=is_whole)
+        return self._read(events)
+
+    def _read_around(self, events: bytes, *, is_beginning: bool) -> list[bytes | UsageEvent]:
+        """The same with a part of an event at their end that is too long to be read: only its beginning says what it is."""
+        cut = len(events) - self._splitter.unread
+        pieces = self._read(events[:cut])
+        if is_beginning:
+            self.chunks += self._counter.feed(compact_json(events[cut : cut + _TELLING_BYTES]))
+        return [*pieces, events[cut:] if cut else events]
+
+    def skim(self, block: bytes) -> int:
+        """How many events a block is made of that are all plain: it may go on as it is. Else 0, and it has yet to be fed."""
+        if self._is_clean:
+            return self._count_plain(block)
+        events = self._count_plain(block) if self._splitter.is_empty else 0
+        if events:
+            self._is_clean = True
+            self._splitter.skip()
+        return events
+
+    def _count_plain(self, events: bytes) -> int:
+        """How many there are, counted; 0 where there is any of another kind than those that are known."""
+        for envelope in self._envelopes:
+            count = envelope.count(events)
+            if count:
+                if envelope.is_reasoning:
+                    self._counter.reasoning += count
+                else:
+                    self._counter.content += count
+                self.chunks = count
+                return count
+        return 0
 
     def flush(self) -> list[bytes | UsageEvent]:
         """What is left once the upstream has closed: a last event without its empty line, or nothing."""
@@ -154,21 +197,22 @@ class StreamEditor:
             self.chunks = 0
             return []
         compact = compact_json(events)
-        reasoning = self._counter.reasoning
         self.chunks = self._counter.feed(compact)
         if not self.has_finished:
             is_done = events.rfind(b"[DONE]", -_DONE_WITHIN_BYTES) >= 0 and _DONE.search(events) is not None
             self.has_finished = is_done or self._finishes.search(compact) is not None
         if self._is_worth_opening(compact):
             return self._open_all(events)
-        if self.chunks == 1 and not self.has_finished and self._counter.is_settled:
-            self._learn(events, is_reasoning=self._counter.reasoning > reasoning)
+        if self.chunks and not self.has_finished and self._counter.is_settled:
+            self._learn(events[events.rfind(b"\n\n", 0, -2) + 2 :] if self.chunks > 1 else events)
         return [events]
 
-    def _learn(self, event: bytes, *, is_reasoning: bool) -> None:
+    def _learn(self, event: bytes) -> None:
         """Know this kind of event when it comes again."""
-        envelope = learn(event, is_reasoning=is_reasoning)
+        is_reasoning = self._counter.is_reasoning(compact_json(event))
+        envelope = None if is_reasoning is None else learn(event, is_reasoning=is_reasoning)
         if envelope is not None:
+            is_reasoning = envelope.is_reasoning
             others = [known for known in self._envelopes if known.is_reasoning is not is_reasoning]
             self._envelopes = [envelope, *others]
 
@@ -182,9 +226,12 @@ class StreamEditor:
     def _open_all(self, events: bytes) -> list[bytes | UsageEvent]:
         """Go through the events one by one; of a server that counts in every chunk only the last count is read."""
         pieces: list[bytes | UsageEvent] = []
-        run: list[bytes] = []
+        hint = _HINT.search(events)
+        plain = events.rfind(b"\n\n", 0, hint.start()) + 2 if hint else 0
+        plain = plain if plain > 1 else 0  # those before the first that may have to be opened: under load they are the most
+        run: list[bytes] = [events[:plain]] if plain else []
         running = b""
-        for event in split_events(events):
+        for event in split_events(events[plain:]):
             compact = compact_json(event)
             opened: bytes | UsageEvent = event
             if not _NO_FINISH.search(compact) or _CHOICE_FINISHES.search(compact) or b'"error"' in compact:

@@ -5,7 +5,7 @@ import yaml
 from source_tree import ROOT
 
 from jevons.proxy.bench import subjects as module
-from jevons.proxy.bench.subjects import CHAIN, Place, direct, find_nginx, jevons_subjects
+from jevons.proxy.bench.subjects import CHAIN_FILE, Place, direct, find_nginx, jevons_subjects
 from jevons.proxy.config_file import load_config
 from jevons.proxy.errors import JevonsError
 from jevons.proxy.simulation.gpu import SimulatedGpu
@@ -30,7 +30,7 @@ def test_the_configurations_can_be_run(subject, place):
 def test_metered_ones_have_a_device_that_draws_power(place):
     """Metering is real: there is a simulated GPU, and it draws more than idle power."""
     metered = [subject for subject in jevons_subjects() if subject.is_metered]
-    assert [subject.name for subject in metered] == ["jevons", "jevons-chain"]
+    assert [subject.name for subject in metered] == ["jevons", "jevons-chain", "jevons-workers"]
     for subject in metered:
         subject.launch(place)
         devices = load_config(place.folder / "config.yaml", {}).upstreams[0].devices
@@ -42,7 +42,8 @@ def test_metered_ones_have_a_device_that_draws_power(place):
 def test_the_chain_is_the_one_that_ships():
     """The default chain that is measured has the policies of config.yaml."""
     shipped = yaml.safe_load((ROOT / "config.yaml").read_text())["policies"]
-    assert yaml.safe_load(CHAIN) == shipped
+    copied = (ROOT / "proxy" / "bench" / CHAIN_FILE).read_text()
+    assert yaml.safe_load(copied) == shipped
 
 
 def test_nginx_is_told_to_keep_connections(place, tmp_path, monkeypatch):

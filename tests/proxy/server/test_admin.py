@@ -1,5 +1,8 @@
 """The admin listener: who may scrape, and what it says of health and readiness."""
 
+import json
+import re
+
 import pytest
 from proxy_client import free_port
 
@@ -78,8 +81,20 @@ async def test_health_tells_version_configuration_and_meters(start_upstream, sta
     assert (meter["device"], meter["up"], meter["reason"]) == (simulated_gpu.device_id, True, None)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/models", "/v1/chat/completions", "/metrics/"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions", "/metrics/"])
 async def test_nothing_else_is_there(start_upstream, start_proxy, path):
     """The surface and the admin listener do not mix."""
     proxy = await start_proxy(await start_upstream())
     assert (await get(proxy, path))[0] == 404
+
+
+async def test_what_the_metrics_show_is_kept_first(start_upstream, start_proxy, tmp_path):
+    """With a state file, nobody has seen more than the next process will begin with: the file is there when the page is."""
+    path = tmp_path / "state.json"
+    proxy = await start_proxy(await start_upstream(), energy={"state_file": str(path)})
+    assert not path.exists()
+    page = (await get(proxy, "/metrics"))[2].decode()
+    kept = json.loads(path.read_text())["devices"]
+    shown = re.findall(r'jevons_energy_joules_total\{account="(\w+)",device="([^"]+)"\} (\S+)', page)
+    assert shown
+    assert all(float(joules) <= kept[device]["accounts"][account] for account, device, joules in shown)

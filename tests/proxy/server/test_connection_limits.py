@@ -21,7 +21,7 @@ def post(body=b"{}", headers=b""):
 
 async def echo(incoming, downstream):
     """Answer with what was asked."""
-    await downstream.reply(200, {"x-tenant": incoming.tenant}, incoming.path.encode() + b" " + incoming.body)
+    await downstream.reply(200, {"x-tenant": incoming.identity.tenant}, incoming.path.encode() + b" " + incoming.body)
 
 
 @pytest.mark.parametrize(

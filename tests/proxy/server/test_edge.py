@@ -177,3 +177,33 @@ async def test_every_reply_has_an_id_of_ours_and_the_version(start_upstream, sta
     assert {reply.headers["x-jevons-version"] for reply in seen} == {proxy.app.version}
     assert all(reply.id.startswith("req_") for reply in seen)
     assert (await proxy.energy(seen[3].id))["client_request_id"] == "mine"
+
+
+@pytest.fixture
+async def limited_proxy(start_upstream, start_proxy, tmp_path):
+    """A proxy with a key that may ask six times a minute, and for a model that is not served; and that key."""
+    key, line = new_key("alice", "laptop")
+    (tmp_path / "keys.yaml").write_text(line.rstrip("}\n") + ", models: [elsewhere], requests_per_minute: 6}\n")
+    upstream = await start_upstream(remembers=9)
+    return await start_proxy(upstream, auth={"keys_file": str(tmp_path / "keys.yaml")}), upstream.server, key
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_back(limited_proxy):
+    """Before the body is read, on the fast path as on the other, with one count for both."""
+    proxy, server, key = limited_proxy
+    assert (await proxy.get("/v1/models", headers=bearer(key))).status == 200
+    async with proxy.dial() as client:
+        await client.head(f"POST {CHAT}", {"host": "test", "content-length": 20_000_000, **bearer(key)})
+        async with asyncio.timeout(5):
+            reply = await client.reply()
+    assert reply.status == 429
+    assert reply.error["code"] == "rate_limit_exceeded"
+    assert 0 < int(reply.headers["retry-after"]) <= 10
+    assert not server.received
+
+
+async def test_a_key_sees_the_models_that_it_may_use(limited_proxy):
+    """And no others in the list, which says that there are none."""
+    proxy, _, key = limited_proxy
+    listed = await proxy.get("/v1/models", headers=bearer(key))
+    assert [each["id"] for each in listed.json["data"]] == ["auto"]

@@ -229,7 +229,7 @@ async def test_the_energy_of_a_request_is_there_by_its_id(start_upstream, start_
     for record in (first, provisional, final):
         assert list(record) == [
             *("request_id", "client_request_id", "started_at", "upstream", "model", "route", "reasons", "tokens", "energy"),
-            *("attempts", "outcome"),
+            *("cost_usd", "attempts", "outcome"),
         ]
         assert record["client_request_id"] == "mine"
         assert (record["upstream"], record["model"]) == ("chat", MODEL)
@@ -308,3 +308,25 @@ async def test_what_only_reads_is_metered_too(start_upstream, start_proxy, path)
     record = await proxy.settled(reply.id)
     assert record["energy"]["joules"] > 0
     assert record["tokens"]["prompt"] > 0
+
+
+@pytest.mark.parametrize(
+    ("media", "url", "status"),
+    [
+        (None, "http://10.0.0.1/a.png", 200),
+        ("data-only", "http://10.0.0.1/a.png", 400),
+        ("data-only", "data:image/png;base64,AA", 200),
+        (["images.example.com"], "https://images.example.com/a.png", 200),
+        (["images.example.com"], "https://10.0.0.1/a.png", 400),
+    ],
+)
+async def test_what_a_server_may_be_told_to_fetch(start_upstream, start_proxy, media, url, status):
+    """On loopback anything, unless it is limited; what is refused never reaches the server."""
+    upstream = await start_upstream(remembers=9)
+    proxy = await start_proxy(upstream, **({} if media is None else {"limits": {"media": media}}))
+    content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]
+    reply = await proxy.post(CHAT, {"messages": [{"role": "user", "content": content}], "max_tokens": 2})
+    assert reply.status == status
+    assert bool(upstream.server.received) == (status == 200)
+    if status == 400:
+        assert reply.error["param"] == "messages"

@@ -30,7 +30,14 @@ def test_the_last_user_turn_and_the_whole_conversation_are_told_apart() -> None:
         ],
     )
     text = "Be brief.\nHello\n42\nWhy\n?"
-    assert asked.read_prompt() == Prompt("Why\n?", text, -(-len(text) // 4) + IMAGE_TOKENS, frozenset({"images"}))
+    assert asked.read_prompt() == Prompt(
+        text="Why\n?",
+        conversation=text,
+        answered=len("Be brief.\nHello"),
+        system="Be brief.",
+        tokens=-(-len(text) // 4) + IMAGE_TOKENS,
+        has=frozenset({"images"}),
+    )
 
 
 def test_a_messages_body_has_its_system_prompt_and_tool_results() -> None:
@@ -130,7 +137,7 @@ def test_lists_of_prompts_are_counted(fields: dict[str, object], prompts: int, t
     """Each entry is a prompt, but a list of numbers is one prompt that the client tokenised."""
     asked = read(Inputs, **fields)
     assert asked.prompts == prompts
-    assert asked.read_prompt() == Prompt(text, text, tokens)
+    assert asked.read_prompt() == Prompt(text, text, tokens=tokens)
 
 
 def test_tokens_are_estimated_from_bytes() -> None:

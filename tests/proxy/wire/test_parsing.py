@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from jevons.proxy.errors import BadRequest
 from jevons.proxy.exchange import Endpoint, Request, Tier
+from jevons.proxy.identity import Identity
 from jevons.proxy.wire.parsing import DEPTH_LIMIT, JsonBody, is_too_deep, parse, usage_injection
 
 CHAT = b'{"model":"auto","messages":[{"role":"user","content":"Hello"}]%s}'
 
 
 def read(body: bytes, endpoint: Endpoint = Endpoint.CHAT, content_type: str = "application/json", **headers: str) -> Request:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return parse(endpoint, content_type, body, request_id="req-1", tenant="acme", headers=named, started_at=7.0)
+    named = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+    return parse(endpoint, content_type, body, request_id="req-1", identity=Identity("acme"), headers=named, started_at=7.0)
 
 
 def chat(more: bytes = b"") -> bytes:
@@ -178,7 +179,7 @@ def test_an_unfinished_string_takes_no_time() -> None:
     ],
 )
 def test_our_own_headers_are_read(headers: dict[str, str], tier: Tier | None, session: str | None, *, waits: bool) -> None:
-    """Names in any case; `auto` is no tier."""
+    """`auto` is no tier, and neither is a tier's case of any weight."""
     request = read(chat(), **headers)
     assert (request.tier, request.session, request.waits_for_energy) == (tier, session, waits)
 
@@ -325,3 +326,36 @@ def test_a_prompt_does_not_show_in_the_bodys_repr() -> None:
     body = read(chat()).body
     assert isinstance(body, JsonBody)
     assert "Hello" not in repr(body)
+
+
+def test_what_was_asked_last_stands_before_the_last_answer():
+    """To the letter: the conversation of the request before is the beginning of this one, with its system prompt and tools."""
+    turns = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": [{"type": "text", "text": "Hé"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "tool", "content": "42"},
+        {"role": "assistant", "content": "So 42."},
+        {"role": "user", "content": "Thanks"},
+    ]
+
+    def prompt(count):
+        body = json.dumps({"model": "auto", "messages": turns[:count]}).encode()
+        asked = parse(Endpoint.CHAT, "application/json", body, request_id="r", headers={}, started_at=0.0)
+        return asked.prompt
+
+    first, second, third = prompt(2), prompt(4), prompt(6)
+    assert first.answered == 0
+    assert second.conversation[: second.answered] == first.conversation
+    assert third.conversation[: third.answered] == second.conversation
+    assert [one.system for one in (first, second, third)] == ["Be kind."] * 3
+    assert prompt(1).text == ""
+
+
+def test_a_request_knows_what_its_key_allows():
+    """The tenant, the key's name, the highest tier and the upstreams that it may use."""
+    body = b'{"model": "auto", "messages": []}'
+    identity = Identity("alice", "laptop", Tier.DIRECT, is_local_only=True, models=frozenset({"chat"}))
+    asked = parse(Endpoint.CHAT, "application/json", body, request_id="r", identity=identity, headers={}, started_at=0.0)
+    assert (asked.tenant, asked.key, asked.ceiling, asked.is_local_only) == ("alice", "laptop", Tier.DIRECT, True)
+    assert asked.models == {"chat"}

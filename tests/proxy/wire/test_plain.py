@@ -21,7 +21,7 @@ def event(text, *, key="content", usage=None, finish=None, extra=None):
 class Reader(StreamEditor):
     """An editor that reads every event in full."""
 
-    def _learn(self, event, *, is_reasoning):
+    def _learn(self, event):
         """Learn nothing."""
 
 

@@ -59,7 +59,7 @@ def without_identity(reply):
 
 def ask(endpoint=Endpoint.CHAT, **fields):
     body = json.dumps({"model": "m", **PROMPTS[endpoint], **fields}).encode()
-    return parse(endpoint, "application/json", body, request_id="r", tenant="t", headers={}, started_at=0.0)
+    return parse(endpoint, "application/json", body, request_id="r", headers={}, started_at=0.0)
 
 
 @given(

@@ -236,3 +236,40 @@ def test_any_error_body_becomes_an_error(status: int, body: bytes) -> None:
 def test_a_page_long_error_is_cut() -> None:
     """A stack trace of a megabyte does not pass through."""
     assert len(normalise_error(500, b"x " * 1_000_000)) < 2 * ERROR_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"x","usage":{"prompt_tokens":1},"z":[1, 2]}',
+        b'{ "usage": {"prompt_tokens": 1, "details": {"a": 2} } , "id" : "x" }',
+        b'{"usage":\n{"prompt_tokens":1}\n}',
+        b'{"text":"\\"usage\\":{\\"a\\":1}","usage":{"prompt_tokens":1}}',
+    ],
+)
+def test_nothing_but_the_energy_is_new(body: bytes) -> None:
+    """Spaces, order and escapes stay, whatever the texts say."""
+    energy = b',"energy":' + msgspec.json.encode(ENERGY)
+    edited = with_energy(CHAT, body, ENERGY)
+    assert edited.count(energy) == 1
+    assert edited.replace(energy, b"") == body
+    assert json.loads(edited)["usage"] == {**json.loads(body)["usage"], "energy": ENERGY}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices":[{"usage":{"a":1}}],"usage":{"a":1}}',
+        b'{"usage":{},"x":{"a":1}}',
+        b'{"usage":{"energy":7,"a":1}}',
+        b'{"usage" :{"a":1}}',
+        b'{"a\\"usage":{"b":1},"usage":{"a":1}}',
+        b'{"\\u0075sage":{"a":1},"x":{"usage":{"a":2}}}',
+        b'{"usage":null,"x":{"a":1}}',
+    ],
+)
+def test_the_energy_is_in_the_usage_of_the_reply(body: bytes) -> None:
+    """Where the key stands twice, is written oddly or holds something odd: the top level's alone is meant."""
+    usage = json.loads(body)["usage"]
+    wanted = {**json.loads(body), "usage": {**usage, "energy": ENERGY}} if usage is not None else json.loads(body)
+    assert json.loads(with_energy(CHAT, body, ENERGY)) == wanted

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from wire_samples import cut, sse
 
 from jevons.proxy.exchange import Endpoint, Energy, Method, Usage
+from jevons.proxy.wire import stream as stream_module
 from jevons.proxy.wire.sse import read_data, split_events
 from jevons.proxy.wire.stream import StreamEditor, UsageEvent, error_event
 
@@ -177,7 +178,9 @@ LOOK_ALIKES = st.sampled_from(
 
 
 @given(
-    text=st.lists(LOOK_ALIKES | st.text(min_size=1, max_size=8), min_size=1, max_size=4).map("".join),
+    text=st.lists(LOOK_ALIKES | st.text(min_size=1, max_size=8), min_size=1, max_size=4)
+    .map("".join)
+    .filter(lambda text: "/think" not in text),  # what precedes that is a thought, and rightly so
     places=st.lists(st.integers(0, 999)),
 )
 def test_text_about_json_fools_nobody(text: str, places: list[int]) -> None:
@@ -295,3 +298,39 @@ def test_our_own_error_has_the_endpoints_shape(endpoint: Endpoint, event: bytes)
     """A broken stream ends with an event that the endpoint's clients raise as an error."""
     error = {"error": {"message": "gone", "type": "upstream_error", "param": None, "code": "c"}}
     assert error_event(endpoint, error) == event
+
+
+def test_an_oversized_event_counts_by_its_beginning() -> None:
+    """What is forwarded unread is a chunk all the same, once; of what comes before it nothing is missed."""
+    editor = StreamEditor(CHAT, strips_usage=False, cap_bytes=1000)
+    token = sse(b'{"choices":[{"delta":{"content":"a"}}]}')
+    long = sse(b'{"choices":[{"delta":{"content":"' + b'say \\"usage\\" ' * 9000 + b'"}}]}')
+    chunks = 0
+    out = []
+    for block in (token + token + long[:2000], long[2000:50_000], long[50_000:] + token, token):
+        out += editor.feed(block)
+        chunks += editor.chunks
+    assert sent(out) == token + token + long + token + token
+    assert (chunks, editor.content_chunks) == (5, 5)
+
+
+def test_events_before_the_usage_are_not_looked_at_one_by_one(monkeypatch) -> None:
+    """A whole stream in one block: only from the usage on is it split."""
+    split = []
+    monkeypatch.setattr(stream_module, "split_events", lambda events: split.append(events) or split_events(events))
+    editor = StreamEditor(CHAT, strips_usage=False)
+    tokens = sse(b'{"choices":[{"delta":{"content":"a"}}]}') * 50
+    usage = sse(b'{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":50}}') + b"data: [DONE]\n\n"
+    assert sent(editor.feed(tokens + usage)) == tokens + usage
+    assert split == [usage]
+    assert editor.usage == Usage(5, None, None, 50)
+
+
+def test_a_kind_is_learned_from_a_block_of_many() -> None:
+    """Under load no event comes alone; from the next block on nothing is read in full."""
+    editor = StreamEditor(CHAT, strips_usage=False)
+    tokens = sse(b'{"choices":[{"delta":{"content":"a"}}]}') * 3
+    assert editor.skim(tokens) == 0
+    assert editor.feed(tokens) == [tokens]
+    assert editor.skim(tokens) == 3
+    assert editor.content_chunks == 6

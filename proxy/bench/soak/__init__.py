@@ -1,0 +1,1 @@
+"""`jevons bench soak`: the real proxy under mixed load for minutes, and then a thousand streams at once."""

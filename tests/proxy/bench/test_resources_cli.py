@@ -1,0 +1,28 @@
+"""`jevons bench memory` and `jevons bench blocking` from the command line."""
+
+import json
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from jevons.proxy.bench.cli import bench
+
+pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the bench refuses to run on one core")
+
+
+def test_memory_as_json(tmp_path, monkeypatch):
+    """For programs, and progress beside it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = CliRunner().invoke(bench, ["memory", "--requests", "1", "--streams", "5", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["streams"] == 5
+    assert "requests:" in done.stderr
+
+
+def test_blocking_as_a_table(tmp_path, monkeypatch):
+    """One row for each kind."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = CliRunner().invoke(bench, ["blocking", "--rounds", "1", "--seconds", "0.3"])
+    assert done.exit_code == 0, done.output
+    assert "a line of 10 MB" in done.stdout
