@@ -2,11 +2,13 @@
 
 FROM python:3.13-slim AS build
 WORKDIR /source
+COPY requirements.lock ./
+RUN python -m venv /opt/jevons && /opt/jevons/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY proxy/ proxy/
 COPY policies/ policies/
 COPY exporters/ exporters/
-RUN python -m venv /opt/jevons && /opt/jevons/bin/pip install --no-cache-dir .
+RUN /opt/jevons/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.13-slim
 COPY --from=build /opt/jevons /opt/jevons
