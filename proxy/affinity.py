@@ -15,16 +15,25 @@ class ResponseAffinity:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._upstreams: OrderedDict[str, str] = OrderedDict()
+        self._servers: dict[str, str] = {}
         self._capacity = capacity
 
-    def remember(self, response_id: str, upstream: str) -> None:
-        """A response came from this upstream."""
+    def remember(self, response_id: str, upstream: str, server: str | None = None) -> None:
+        """A response came from this upstream, and from which of its servers where it has several."""
         self._upstreams[response_id] = upstream
         self._upstreams.move_to_end(response_id)
+        if server is not None and server != upstream:
+            self._servers[response_id] = server
         while len(self._upstreams) > self._capacity:
-            self._upstreams.popitem(last=False)
+            oldest, _ = self._upstreams.popitem(last=False)
+            self._servers.pop(oldest, None)
 
     @property
     def upstreams(self) -> Mapping[str, str]:
         """Upstream by response id, to be read and not kept."""
         return MappingProxyType(self._upstreams)
+
+    @property
+    def servers(self) -> Mapping[str, str]:
+        """The server by response id, of those upstreams that have several."""
+        return self._servers

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed, 2 bad configuration or usage.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -19,8 +18,13 @@ import click
 
 from .bench.cli import bench
 from .errors import ConfigError, JevonsError
+from .reporting.cli import ledger_group, report, top
+from .routing.cli import route
+from .routing.whole_cli import routing_bench
+from .study.cli import study
 
 if TYPE_CHECKING:
+    from .app import App
     from .config import Config
 
 T = TypeVar("T")
@@ -61,14 +65,15 @@ def main() -> None:
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
 def serve(config_path: Path | None, log_level: str) -> None:
     """Run the proxy."""
-    from .app import Addresses, App, run_until_signal
+    from .app import Addresses, run_until_signal
+    from .garbage import settle_down
     from .logs import configure_logs
 
     configure_logs(log_level)
-    app = App(_config(config_path))
+    app = _app(_config(config_path), config_path, log_level)
 
     def announce(addresses: Addresses) -> None:
-        gc.freeze()  # what was made at the start stays: the collector need not look at it again
+        settle_down()
         _announce(f"jevons {app.version} listening on {addresses.main}/v1, admin on {addresses.admin}")
 
     _run(run_until_signal(app, announce))
@@ -95,6 +100,36 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
     configure_logs("error")
     report = _run(examine(_config(config_path)))
     click.echo(json.dumps(report, indent=2) if as_json else render(report))
+
+
+@main.command()
+@CONFIG
+@click.option("--upstream", "name", help="Which one, where there are several.")
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=60.0, show_default=True, help="Of load, all in all.")
+@click.option("--streams", type=click.IntRange(min=2), default=16, show_default=True, help="At once, at most.")
+@AS_JSON
+@click.option("--write", "path", type=click.Path(path_type=Path, dir_okay=False), help="Write the YAML there, into a new file.")
+def calibrate(
+    config_path: Path | None, name: str | None, seconds: float, streams: int, path: Path | None, *, as_json: bool
+) -> None:
+    """Put a short load on one upstream, directly, and fit its energy model to what its devices consume."""
+    from .calibration.calibrate import Options
+    from .calibration.calibrate import calibrate as run
+    from .calibration.report import as_data, render, snippet
+    from .config import to_upstreams
+    from .logs import configure_logs
+
+    configure_logs("error")
+    upstreams = {upstream.name: upstream for upstream in to_upstreams(_config(config_path))}
+    if len(upstreams) > 1 if name is None else name not in upstreams:
+        raise click.BadParameter(f"name one of {', '.join(upstreams)}", param_hint="--upstream")
+    if path is not None and path.exists():
+        raise click.BadParameter(f"{path} exists: it is not written over", param_hint="--write")
+    upstream = upstreams[name] if name is not None else next(iter(upstreams.values()))
+    found = _run(run(upstream, Options(seconds, streams), lambda line: click.echo(line, err=True)))
+    if path is not None:
+        path.write_text(snippet(found))
+    click.echo(json.dumps(as_data(found), indent=2) if as_json else render(found))
 
 
 @main.command()
@@ -132,7 +167,13 @@ def new_key(tenant: str, name: str) -> None:
     click.echo(line, nl=False)
 
 
+bench.add_command(routing_bench)
 main.add_command(bench)
+main.add_command(report)
+main.add_command(ledger_group)
+main.add_command(top)
+main.add_command(study)
+main.add_command(route)
 
 
 @main.command(hidden=True)
@@ -140,12 +181,25 @@ main.add_command(bench)
 @click.option("--model", required=True)
 @click.option("--thinks", type=click.Choice(["never", "always", "switchable"]), default="never")
 @click.option("--port", type=int, default=0, help="0: any that is free.")
-def simulate(gpu: Path, model: str, thinks: str, port: int) -> None:
+@click.option("--max-batch", type=click.IntRange(1, 2048), default=64, show_default=True, help="Sequences in one step, at most.")
+def simulate(gpu: Path, model: str, thinks: str, port: int, max_batch: int) -> None:
     """Run one simulated model server, as `demo` does."""
     from .exchange import Reasoning
     from .simulation.serving import ServingConfig, serve
 
-    _run(serve(ServingConfig(gpu=gpu, model=model, thinks=Reasoning(thinks), port=port)))
+    _run(serve(ServingConfig(gpu=gpu, model=model, thinks=Reasoning(thinks), port=port, max_batch=max_batch)))
+
+
+def _app(config: Config, path: Path | None, log_level: str) -> App:
+    """One process, or one that owns the devices and as many as serve."""
+    from .app import App
+
+    workers = config.workers or len(os.sched_getaffinity(0))
+    if workers == 1:
+        return App(config, path)
+    from .workers.owner import OwnerApp
+
+    return OwnerApp(config, path, workers=workers, log_level=log_level)
 
 
 def _config(path: Path | None) -> Config:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,6 @@ from pydantic import (
     InstanceOf,
     ModelWrapValidatorHandler,
     NonNegativeFloat,
-    NonNegativeInt,
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
@@ -29,16 +28,23 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 from .address import Address, parse_address
+from .capacity import Capacity
 from .config_checks import DEFAULT_ADMIN, DEFAULT_LISTEN, Finding, check
 from .config_energy import EnergySection
+from .config_faults import FaultsSection, QueueSection
+from .config_ledger import LedgerSection
+from .config_otel import OtelSection
+from .config_policies import HoldoutSection, Policies
+from .config_tls import TlsSection
 from .config_values import ExistingFile, Secret, Url, Words, is_secret
 from .device_names import parse_device_name
 from .errors import ConfigError
 from .exchange import Coefficients, Dialect, Reasoning, Tier, Timeouts, Upstream
-from .pattern import MAX_CHARACTERS, Pattern
 from .sections import BETWEEN, Label, Section
 
 T = TypeVar("T")
+
+MOST_WORKERS: Final = 256
 
 
 def _line_error(finding: Finding) -> InitErrorDetails:
@@ -70,6 +76,14 @@ def _parsed(kind: type[T], parse: Callable[[str], T]) -> Callable[[object], T]:
     return validate
 
 
+def _workers(value: object) -> object:
+    if value == "auto":
+        return 0
+    if value == 0 and not isinstance(value, str):
+        raise ValueError("must be at least 1, or auto")
+    return value
+
+
 def _checked_device(text: str) -> str:
     return parse_device_name(text).text
 
@@ -84,18 +98,22 @@ Listener: TypeAlias = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": [DEFAULT_LISTEN, "[::1]:8800"]}),
 ]
-Regex: TypeAlias = Annotated[
-    InstanceOf[Pattern],
-    BeforeValidator(_parsed(Pattern, Pattern)),
-    PlainSerializer(lambda pattern: pattern.source, return_type=str),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}),
-]
 Devices: TypeAlias = Annotated[
     tuple[Annotated[Words, AfterValidator(_checked_device)], ...],
     BeforeValidator(_listed),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
+
+
+Workers: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_workers),
+    Field(ge=0, le=MOST_WORKERS),
+    PlainSerializer(lambda workers: workers or "auto", return_type=int | Literal["auto"]),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_WORKERS}]}),
+]
+"""How many; 0 is `auto`."""
 
 
 class AuthSection(Section):
@@ -132,18 +150,31 @@ class UpstreamSection(Section):
     """One model server."""
 
     name: Label = Field(description="A label; also a model name that clients may ask for")
-    url: Url = Field(description="What precedes /chat/completions, such as http://127.0.0.1:8000/v1")
+    url: Url | None = Field(None, description="What precedes /chat/completions, such as http://127.0.0.1:8000/v1")
+    urls: tuple[Url, ...] | None = Field(
+        None, min_length=1, description="The same of several servers of one model, instead of url"
+    )
     model: Words = Field(description="The name the server knows the model by")
     reasoning: Reasoning = Field(Reasoning.NEVER, description="Whether the model thinks before it answers")
     dialect: Dialect = Field(Dialect.AUTO, description="What kind of server it is; auto asks it")
-    devices: Devices | None = Field(None, description="all, cpu, UUIDs, PCI addresses, addresses of nodes; see docs/devices.md")
+    devices: Devices | None = Field(
+        None, description="auto, all, cpu, UUIDs, PCI addresses, addresses of nodes; see docs/devices.md"
+    )
     api_key: Secret | None = Field(None, description="Sent to the server as a bearer token; best as ${NAME}")
     api_key_file: ExistingFile | None = Field(None, description="A file that holds the key and nothing else")
     context_tokens: PositiveInt | None = Field(None, description="How many tokens of prompt and answer the server takes")
     abilities: tuple[Literal["tools", "images", "json_schema"], ...] | None = Field(None, description="Omitted: all of them")
     timeouts: TimeoutsSection = TimeoutsSection()
+    max_concurrency: PositiveInt | None = Field(
+        None, description="Requests that each server is given at once; omitted: any number"
+    )
+    queue: QueueSection = QueueSection()
     energy: CoefficientsSection | None = Field(None, description="Where the engine's energy model starts from, in joules")
     reassemble: bool = Field(default=False, description="Ask for JSON replies as streams, to meter them better; docs/metering.md")
+
+    last_resort: bool | None = Field(
+        None, description="Asked where nobody else can be, or by name; omitted: with dialect litellm only"
+    )
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -151,60 +182,23 @@ class UpstreamSection(Section):
             raise ValueError("give api_key or api_key_file, not both")
         return self
 
-
-class PromptTokensSection(Section):
-    """A range of prompt lengths, both ends included."""
-
-    min: NonNegativeInt | None = None
-    max: NonNegativeInt | None = None
-
     @model_validator(mode="after")
-    def _is_range(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError("min must not exceed max")
+    def _where(self) -> Self:
+        if (self.url is None) == (self.urls is None):
+            raise ValueError("give url, or urls for several servers of one model")
+        if self.urls is not None and len(set(self.urls)) != len(self.urls):
+            raise ValueError("urls has an address twice")
         return self
 
+    @property
+    def is_last_resort(self) -> bool:
+        """As written; else what is reached through litellm is."""
+        return self.dialect is Dialect.LITELLM if self.last_resort is None else self.last_resort
 
-class WhenSection(Section):
-    """The conditions of a rule: every one that is given must hold."""
-
-    keywords: Annotated[tuple[Words, ...], Field(min_length=1)] | None = Field(
-        None, description="Any of these, as whole words, in either case"
-    )
-    regex: Regex | None = Field(None, description="Rust's regex syntax: linear time, no look-around, no back-references")
-    prompt_tokens: PromptTokensSection | None = None
-    has: Annotated[tuple[Literal["code", "tools", "images", "json_schema"], ...], Field(min_length=1)] | None = Field(
-        None, description="All of these"
-    )
-
-    @model_validator(mode="after")
-    def _has_condition(self) -> Self:
-        if self.keywords is None and self.regex is None and self.prompt_tokens is None and self.has is None:
-            raise ValueError("give at least one of keywords, regex, prompt_tokens, has")
-        return self
-
-
-class RuleSection(Section):
-    """Requests that meet `when` go `to`."""
-
-    name: Label = Field(description="Shown in x-jevons-route and in reasons")
-    when: WhenSection
-    to: str = Field(description="direct, reasoning or an upstream's name")
-
-
-class RulesSection(Section):
-    """The first rule that holds decides."""
-
-    type: Literal["rules"]
-    rules: tuple[RuleSection, ...] = Field(min_length=1)
-
-
-class CallerSection(Section):
-    """The caller's own word decides: x-jevons-tier, reasoning_effort."""
-
-    type: Literal["caller"]
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of its servers."""
+        return self.urls or (self.url or "",)
 
 
 class LimitsSection(Section):
@@ -212,6 +206,10 @@ class LimitsSection(Section):
 
     body_bytes: PositiveInt = 32 * 1024 * 1024
     body_seconds: PositiveFloat = 60.0
+    header_seconds: PositiveFloat = 15.0
+    media: Literal["any", "data-only"] | tuple[Words, ...] | None = Field(
+        None, description="Which addresses a request may name for the server to fetch; omitted: none beyond loopback, else any"
+    )
 
 
 class Config(Section):
@@ -222,14 +220,21 @@ class Config(Section):
     admin_token: Secret | None = Field(None, description="Bearer token of the admin listener; best as ${NAME}")
     admin_public: bool = Field(default=False, description="Serve the admin listener beyond this machine without a token")
     auth: AuthSection | None = None
+    tls: TlsSection | None = None
     upstreams: tuple[UpstreamSection, ...] = Field(min_length=1)
-    policies: tuple[Annotated[RulesSection | CallerSection, Field(discriminator="type")], ...] = Field(
-        (), description="Asked in this order; the first that decides wins"
-    )
+    policies: Policies = Field((), description="Asked in this order; the first that decides wins")
+    holdout: HoldoutSection | None = None
     default: str = Field(Tier.DIRECT.value, description="What auto means when nobody decided: direct, reasoning or a name")
+    workers: Workers = Field(1, description="Processes that serve; auto: one per core that may be used. See docs/operating.md")
     drain_seconds: NonNegativeFloat = Field(30.0, description="How long streams may take to finish at shutdown")
     energy: EnergySection = EnergySection()
+    ledger: LedgerSection | None = None
+    otel: OtelSection | None = None
     limits: LimitsSection = LimitsSection()
+    faults: FaultsSection = FaultsSection()
+    keep_alive_seconds: NonNegativeFloat = Field(
+        15.0, description="A stream that is silent for so long gets a comment line, so that nobody takes it for dead; 0: never"
+    )
     gather_milliseconds: float = Field(
         10.0, ge=0, le=1000, description="Under load tokens are read together on a tick this long; 0: each at once, always"
     )
@@ -270,18 +275,25 @@ def _to_upstream(section: UpstreamSection) -> Upstream:
             raise ValueError(f"{section.api_key_file} must hold one key and nothing else")
     return Upstream(
         name=section.name,
-        base_url=section.url,
+        base_url=section.addresses[0],
         model=section.model,
         reasoning=section.reasoning,
         dialect=section.dialect,
-        devices=section.devices or ("all",),
+        devices=section.devices or (() if section.dialect is Dialect.LITELLM else ("auto",)),
         api_key=api_key,
         timeouts=Timeouts(**section.timeouts.model_dump()),
         context_tokens=section.context_tokens,
         abilities=None if section.abilities is None else frozenset(section.abilities),
         coefficients=Coefficients(**section.energy.model_dump()) if section.energy else None,
         reassemble=section.reassemble,
+        last_resort=section.is_last_resort,
+        capacity=_to_capacity(section),
     )
+
+
+def _to_capacity(section: UpstreamSection) -> Capacity:
+    urls = section.addresses if len(section.addresses) > 1 else ()
+    return Capacity(urls, section.max_concurrency, section.queue.requests, section.queue.seconds)
 
 
 def config_hash(config: Config) -> str:

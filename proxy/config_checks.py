@@ -1,4 +1,4 @@
-"""What must hold between the parts of a configuration: names, targets, listeners, and what this version does not serve yet.
+"""What must hold between the parts of a configuration: names, targets, listeners.
 
 These look at the data as it was written and pass over whatever has not the expected shape, which the sections report: so
 that one reading finds every problem, those within a section and those between them.
@@ -6,7 +6,6 @@ that one reading finds every problem, those within a section and those between t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -22,23 +21,13 @@ DEFAULT_LISTEN: Final = "127.0.0.1:8800"
 DEFAULT_ADMIN: Final = "127.0.0.1:9464"
 RESERVED_NAMES: Final = frozenset({"auto", Tier.DIRECT.value, Tier.REASONING.value})
 
-NOT_SERVED: Final[Mapping[str, str | None]] = {
-    "ledger": None,
-    "workers": None,
-    "energy.price_per_kwh": None,
-    "limits.header_seconds": None,
-    "upstreams.*.urls": None,
-    "upstreams.*.max_concurrency": None,
-    "upstreams.*.dialect": r"litellm",
-    "policies.*.type": r"session|difficulty|gain|thinking|budget|escalate|fallback",
-}
-"""Of the documented contract, what is for a later version: the path, and the values of it (None is every value)."""
-
 _TIERS_SERVED: Final[Mapping[str, frozenset[str]]] = {
     Reasoning.NEVER: frozenset({Tier.DIRECT}),
     Reasoning.ALWAYS: frozenset({Tier.REASONING}),
     Reasoning.SWITCHABLE: frozenset(Tier),
 }
+_REPEATABLE: Final = frozenset({"rules"})
+"""The policies that may be listed more than once; plug-ins may too."""
 _TRUE_WORDS: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
 
 
@@ -54,37 +43,10 @@ class Finding:
 
 def check(raw: object) -> Iterator[Finding]:
     """Everything wrong between the parts of `raw`, a mapping of what was written or of sections."""
-    yield from _not_served(raw, ())
     yield from _names(raw)
     yield from _targets(raw)
+    yield from _policies(raw)
     yield from _listeners(raw)
-
-
-def keys_not_served(parent: Location) -> list[str]:
-    """The keys below `parent` that a later version serves: a misspelt one of them is recognised all the same."""
-    prefix = _generic((*parent, ""))
-    paths = [path for path, values in NOT_SERVED.items() if values is None and path.startswith(prefix)]
-    return [path.removeprefix(prefix) for path in paths if "." not in path.removeprefix(prefix)]
-
-
-def _generic(location: Location) -> str:
-    return ".".join("*" if isinstance(part, int) else part for part in location)
-
-
-def _not_served(value: object, location: Location) -> Iterator[Finding]:
-    path = _generic(location)
-    if path in NOT_SERVED:
-        values = NOT_SERVED[path]
-        if values is None:
-            yield Finding(location, "not served by this version", at_key=True)
-        elif isinstance(value, str) and re.fullmatch(values, value):
-            yield Finding(location, f"{value} is not served by this version")
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            yield from _not_served(child, (*location, str(key)))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _not_served(child, (*location, index))
 
 
 def _names(raw: object) -> Iterator[Finding]:
@@ -132,6 +94,32 @@ def _written_targets(raw: object) -> Iterator[tuple[Location, str]]:
                 target = _get(rule, "to")
                 if isinstance(target, str):
                     yield ("policies", index, "rules", "rules", number, "to"), target
+
+
+def _policies(raw: object) -> Iterator[Finding]:
+    """Policies given twice that can be there once, and upstreams in them that cannot do what is said of them."""
+    upstreams = _items(raw, "upstreams")
+    kinds = {str(_get(upstream, "name")): str(_get(upstream, "reasoning", Reasoning.NEVER.value)) for upstream in upstreams}
+    first: dict[str, int] = {}
+    for index, policy in enumerate(_items(raw, "policies")):
+        kind = _get(policy, "type")
+        if not isinstance(kind, str) or kind in _REPEATABLE or ":" in kind:
+            continue
+        if first.setdefault(kind, index) != index:
+            yield Finding(("policies", index, kind, "type"), f"{kind} is policies.{first[kind]} already")
+        levels = _get(policy, "upstreams") if kind == "thinking" else None
+        for name, level in levels.items() if isinstance(levels, Mapping) else ():
+            location = ("policies", index, kind, "upstreams", name)
+            reasoning = kinds.get(name)
+            if reasoning is None:
+                yield Finding(location, f"names no upstream{hint(name, kinds)}", at_key=True)
+            elif reasoning == Reasoning.NEVER:
+                yield Finding(location, "its reasoning is never, so there is nothing to set", at_key=True)
+            elif reasoning == Reasoning.ALWAYS and level in ("off", False):
+                yield Finding(location, "its reasoning is always: it cannot be switched off")
+        for place, name in enumerate(_items(policy, "to") if kind == "fallback" else ()):
+            if isinstance(name, str) and name not in kinds:
+                yield Finding(("policies", index, kind, "to", place), f"names no upstream{hint(name, kinds)}")
 
 
 def _listeners(raw: object) -> Iterator[Finding]:

@@ -70,5 +70,6 @@ class EnergySection(Section):
 
     pue: float = Field(1.0, ge=1.0, description="Power usage effectiveness of the building")
     carbon: CarbonSection | None = None
+    price_per_kwh: NonNegativeFloat | None = Field(None, description="What a kWh costs, in a currency of yours")
     estimates: bool = Field(default=True, description="Estimate the energy of upstreams for which nothing can be read")
     state_file: NewFile | None = Field(None, description="Keeps the counters over a restart; written every few seconds")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .config import Config
-from .config_checks import keys_not_served
 from .marked_yaml import read_text, read_yaml
 from .sections import validated
 
@@ -25,6 +24,4 @@ def parse_config(
     """The configuration in `text`; `${NAME}` in its values comes from `environment`. Raises ConfigError."""
     document = read_yaml(text, environment or {})
     data = {} if document.data is None else document.data
-    return validated(
-        document, source, Config, lambda: Config.model_validate(data, context={"folder": folder}), later_keys=keys_not_served
-    )
+    return validated(document, source, Config, lambda: Config.model_validate(data, context={"folder": folder}))

@@ -9,21 +9,29 @@ JevonsError
     │   ├── ContextTooLong     400, code `context_length_exceeded`
     │   └── Unsupported        400, code `unsupported_value`: no upstream can do what is asked
     ├── Unauthorized           401
+    ├── TierNotAllowed         403   the key is not for what was asked
+    ├── CloudNotAllowed        403   likewise
     ├── NotFound               404
     │   └── ModelNotFound      404, param `model`
     ├── MethodNotAllowed       405
     ├── RequestTimedOut        408   the client's body did not arrive in time
     ├── BodyTooLarge           413
     ├── UnsupportedEncoding    415
+    ├── RateLimited            429   with `retry-after`
+    ├── BudgetSpent            429   with `retry-after`
     ├── LoopDetected           508
     └── UpstreamError          502   the model server broke its word
         ├── UpstreamUnavailable    503   it cannot be reached
-        └── UpstreamTimedOut       504   it did not answer in time
+        ├── UpstreamTimedOut       504   it did not answer in time
+        ├── UpstreamRefused        its   it answered with an error, and nobody else could be asked
+        └── UpstreamBusy           429   too many wait for it already, with `retry-after`
+            └── WaitedInVain       503   no place came free in time, with `retry-after`
 """
 
 from __future__ import annotations
 
 import json
+from typing import Self
 
 
 class JevonsError(Exception):
@@ -95,6 +103,22 @@ class Unauthorized(RequestError):
     code = "invalid_api_key"
 
 
+class TierNotAllowed(RequestError):
+    """The key is not for reasoning, and what was asked cannot be had without."""
+
+    status = 403
+    type = "permission_error"
+    code = "tier_not_allowed"
+
+
+class CloudNotAllowed(RequestError):
+    """The key forbids upstreams beyond this network, and one was asked for by name."""
+
+    status = 403
+    type = "permission_error"
+    code = "cloud_not_allowed"
+
+
 class NotFound(RequestError):
     """No such path, or no such record for this tenant."""
 
@@ -144,6 +168,22 @@ class UnsupportedEncoding(RequestError):
     code = "unsupported_content_encoding"
 
 
+class RateLimited(RequestError):
+    """A key asks more often than it may."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class BudgetSpent(RequestError):
+    """A budget of energy has not enough left for the request."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "energy_budget_spent"
+
+
 class LoopDetected(RequestError):
     """The request has been through a jevons already."""
 
@@ -171,3 +211,26 @@ class UpstreamTimedOut(UpstreamError):
 
     status = 504
     code = "upstream_timeout"
+
+
+class UpstreamRefused(UpstreamError):
+    """The model server answered with an error that another server might not have given."""
+
+    def with_status(self, status: int) -> Self:
+        """The same with the server's own status."""
+        self.status = status
+        return self
+
+
+class UpstreamBusy(UpstreamError):
+    """The model server has as many requests as it may, and as many wait as may."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "upstream_busy"
+
+
+class WaitedInVain(UpstreamBusy):
+    """The request has waited for a place as long as it may."""
+
+    status = 503

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Final, Protocol
 
+from .capacity import Capacity
 from .observed import Intensity
-from .units import GramsCO2e, Joules, Seconds, Watts
+from .units import GramsCO2e, Joules, Seconds
+
+DEFAULT_TENANT: Final = "default"
+"""Whose a request is that came without a key."""
 
 
 class Endpoint(Enum):
@@ -28,15 +33,13 @@ class Endpoint(Enum):
     RERANK = "/v1/rerank"
     TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
-    @property
-    def generates(self) -> bool:
-        """Whether the server decodes tokens for it (embeddings and rerank are prompt work only)."""
-        return self not in {Endpoint.EMBEDDINGS, Endpoint.RERANK, Endpoint.COUNT_TOKENS}
+    __hash__ = object.__hash__  # a member is itself and nothing else; Enum's own, by name, is a call for every look-up
 
-    @property
-    def is_metered(self) -> bool:
+    def __init__(self, path: str) -> None:
+        self.generates = path not in {"/v1/embeddings", "/v1/rerank", "/v1/messages/count_tokens"}
+        """Whether the server decodes tokens for it (embeddings and rerank are prompt work only)."""
+        self.is_metered = path != "/v1/messages/count_tokens"
         """Whether it puts work on the device at all (counting tokens is the server's CPU)."""
-        return self is not Endpoint.COUNT_TOKENS
 
 
 class Dialect(StrEnum):
@@ -50,6 +53,7 @@ class Dialect(StrEnum):
     OPENAI = "openai"
     DEEPSEEK = "deepseek"
     TRANSFORMERS = "transformers"
+    LITELLM = "litellm"
 
 
 class Reasoning(StrEnum):
@@ -98,14 +102,17 @@ class Upstream:
     model: str
     reasoning: Reasoning = Reasoning.NEVER
     dialect: Dialect = Dialect.AUTO
-    devices: tuple[str, ...] = ("all",)
+    devices: tuple[str, ...] = ("auto",)
     api_key: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()
     context_tokens: int | None = None
     abilities: frozenset[str] | None = None
     coefficients: Coefficients | None = None
+    capacity: Capacity = field(default_factory=Capacity)
     reassemble: bool = False
     """Whether whole replies may be asked for as streams and put together here."""
+    last_resort: bool = False
+    """Whether it is asked where nobody else can be, and not otherwise chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,10 @@ class Prompt:
     """The last user turn."""
     conversation: str = ""
     """Every turn's text, the system prompt included, newline-joined."""
+    answered: int = 0
+    """How many characters of the conversation stand before the last answer in it: all that the last request held."""
+    system: str = ""
+    """The system prompt, where it stands apart or first."""
     tokens: int = 0
     has: frozenset[str] = frozenset()
     """Of `code`, `tools`, `images`, `json_schema`."""
@@ -144,7 +155,15 @@ class Request:
     model: str
     started_at: float
     """Unix time, for people."""
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
+    key: str | None = None
+    """The name of the key that it came with."""
+    ceiling: Tier | None = None
+    """The highest tier that the key may use; None is any."""
+    is_local_only: bool = False
+    """Whether the key forbids upstreams of dialect litellm."""
+    models: frozenset[str] | None = None
+    """The upstreams, by name or model, that the key may use; None is all of them."""
     client_request_id: str | None = None
     stream: bool = False
     wants_usage: bool = False
@@ -180,12 +199,25 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """How much a model shall think that does: at an effort, or within a budget of tokens. Servers know one or the other."""
+
+    effort: str | None = None
+    """`low`, `medium` or `high`."""
+    budget_tokens: int | None = None
+    repairs_content: bool = False
+    """Whether an answer that the server put where thinking belongs is put where answers belong."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One place a request may go: an upstream, with its thinking switched where it has a switch."""
 
     upstream: Upstream
     thinking: bool | None = None
     """None leaves the server's default."""
+    how: Thinking | None = None
+    """How much, where that was said."""
 
     @property
     def tier(self) -> Tier:
@@ -196,10 +228,10 @@ class Target:
 
 
 _ROUTE_PART_CHARACTERS: Final = 100
-_NOT_HEADER_SAFE: Final = re.compile(r"[^\x20-\x3a\x3c-\x7e]")
-"""Anything but printable ASCII, and the semicolon, which separates the parts of a route."""
+_NOT_HEADER_SAFE: Final = re.compile(r"[^\x20-\x3a\x3c-\x7e]")  # printable ASCII, and the semicolon parts a route
 
 
+@lru_cache(maxsize=1024)  # they are few: names of policies, rules and upstreams, and scores
 def _header_safe(text: str) -> str:
     return _NOT_HEADER_SAFE.sub("_", text[:_ROUTE_PART_CHARACTERS]).strip()
 
@@ -212,19 +244,24 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
     decision: str = ""
     """For counting: `direct`, `reasoning`, `pinned`, `unsure`; set by whoever decided."""
+    ceiling: Tier | None = None
+    """The highest tier that it may still be moved to; None is any."""
 
     def because(self, reason: Reason) -> Plan:
         """The same plan with one more reason."""
-        return replace(self, reasons=(*self.reasons, reason))
+        return Plan(self.candidates, (*self.reasons, reason), self.decision, self.ceiling)
 
     def sent_to(self, candidates: tuple[Target, ...], reason: Reason, decision: str) -> Plan:
         """The plan once a policy has decided."""
-        return Plan(candidates, (*self.reasons, reason), decision)
+        return Plan(candidates, (*self.reasons, reason), decision, self.ceiling)
 
     @property
     def decisive(self) -> Reason | None:
         """The word that settled where it goes: the last one that names a target."""
-        return next((reason for reason in reversed(self.reasons) if reason.to), None)
+        for reason in reversed(self.reasons):
+            if reason.to:
+                return reason
+        return None
 
     @property
     def route(self) -> str:
@@ -291,6 +328,8 @@ class Energy:
     scope: str | None = None
     quality: tuple[str, ...] = ()
     gco2e: GramsCO2e | None = None
+    intensity: Intensity | None = field(default=None, compare=False)
+    """Of the grid, from which `gco2e` was made."""
 
     def as_json(self) -> dict[str, object]:
         """The energy object of the reply; `gco2e` only where an intensity is configured."""
@@ -317,6 +356,8 @@ class Attempt:
     """None while it goes on."""
     usage: Usage
     energy: Energy
+    cost_usd: float | None = None
+    """What a provider charges for it, by list price; None is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,52 +384,10 @@ class Record:
     stream: bool = False
     sequences: int = 1
     """How many answers ran side by side, as in `Request`."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceState:
-    """One device at one instant. The four accounts sum to `settled_joules`, which trails `counter_joules` by the lag."""
-
-    device: str
-    name: str
-    is_up: bool
-    reason: str | None
-    """Why it is down."""
-    watts: Watts | None
-    counter_joules: Joules | None
-    settled_joules: Joules
-    accounts: Mapping[str, Joules]
-    """Keys `attributed`, `idle`, `bypass`, `unresolved`."""
-    counter_power_ratio: float | None = None
-    """Counter over integrated power, last 60 s."""
-    is_bypass_suspected: bool = False
-    """Its work has cost too much for too long, and no server says what others ask of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BypassState:
-    """What reached one upstream past the proxy, in tokens since the start."""
-
-    is_watched: bool
-    """Whether the server's own counters are read."""
-    prompt_tokens: float = 0.0
-    output_tokens: float = 0.0
-
-    @property
-    def tokens(self) -> Mapping[str, float]:
-        """By kind."""
-        return {"prompt": self.prompt_tokens, "output": self.output_tokens}
-
-
-@dataclass(frozen=True, slots=True)
-class MeteringState:
-    """All of metering at one instant: what `/metrics` and the pages show, taken in one go."""
-
-    devices: tuple[DeviceState, ...] = ()
-    settle_lag_seconds: Seconds = 0.0
-    coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
-    """By upstream."""
-    bypass: Mapping[str, BypassState] = field(default_factory=dict)
-    """By upstream."""
-    intensity: Intensity | None = None
-    """Of the grid, where it is configured and known."""
+    traceparent: str | None = None
+    session: str | None = None
+    """As the client calls it."""
+    prompt: str | None = field(default=None, repr=False)
+    """The conversation, for whoever was told to keep it; else None."""
+    holdout_of: str | None = None
+    """The request of which this is the other arm: nobody asked for it, and nobody is charged."""

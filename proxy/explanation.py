@@ -24,7 +24,6 @@ def explain_prompt(config: Config, prompt: str, *, model: str, tier: str) -> dic
         "application/json",
         body,
         request_id="explain",
-        tenant="default",
         headers={"x-jevons-tier": tier},
         started_at=time.time(),
     )

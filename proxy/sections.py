@@ -23,8 +23,6 @@ LABEL_MESSAGE: Final = "must be 1 to 64 letters, digits or . _ : - and begin wit
 Label: TypeAlias = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 """The name of an upstream, a rule or a tenant: it goes into headers and metrics as it is."""
 
-LaterKeys: TypeAlias = Callable[[Path], Iterable[str]]
-"""The keys below a path that are known although no section has them."""
 
 MESSAGES: Final[Mapping[str, str]] = {
     "bool_parsing": "must be true or false",
@@ -77,9 +75,7 @@ def hint(word: object, known: Iterable[str]) -> str:
     return f", did you mean {close[0]}?" if close else ""
 
 
-def validated(
-    document: Document, source: str, kind: type[Section], validate: Callable[[], T], later_keys: LaterKeys = lambda _: ()
-) -> T:
+def validated(document: Document, source: str, kind: type[Section], validate: Callable[[], T]) -> T:
     """What `validate` makes of the document; raises ConfigError with the document's problems and those of the validation.
 
     `kind` is the outermost section, from whose keys a misspelt one is guessed.
@@ -92,7 +88,7 @@ def validated(
             errors = error.errors(include_url=False, include_input=False)
             for is_between in (True, False):
                 group = [one for one in errors if (one["type"] == BETWEEN) is is_between]
-                found = list(_problems(group, document, kind, later_keys))
+                found = list(_problems(group, document, kind))
                 places = {(problem.position, problem.path) for problem in problems}
                 problems += [problem for problem in found if (problem.position, problem.path) not in places]
         else:
@@ -102,24 +98,22 @@ def validated(
     raise ConfigError([problem.line(source) for problem in ordered])
 
 
-def _problems(
-    errors: Iterable[ErrorDetails], document: Document, kind: type[Section], later_keys: LaterKeys
-) -> Iterator[Problem]:
+def _problems(errors: Iterable[ErrorDetails], document: Document, kind: type[Section]) -> Iterator[Problem]:
     for error in errors:
         path, _ = _resolve(kind, error["loc"])
         if error["type"].startswith("union_tag"):
             path = (*path, "type")
         at_key = error["type"] == "extra_forbidden" or bool(error.get("ctx", {}).get("at_key"))
-        yield Problem(document.position(path, of_key=at_key), path, _message(error, path, document, kind, later_keys))
+        yield Problem(document.position(path, of_key=at_key), path, _message(error, path, document, kind))
 
 
-def _message(error: ErrorDetails, path: Path, document: Document, kind: type[Section], later_keys: LaterKeys) -> str:
+def _message(error: ErrorDetails, path: Path, document: Document, kind: type[Section]) -> str:
     context: dict[str, Any] = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
             _, parents = _resolve(kind, error["loc"][:-1])
             keys = [key for parent in parents for key in parent.model_fields]
-            return "unknown key" + hint(path[-1], [*keys, *later_keys(path[:-1])])
+            return "unknown key" + hint(path[-1], keys)
         case "value_error":
             return str(context["error"])
         case "enum" | "literal_error" | "union_tag_invalid":
@@ -136,7 +130,7 @@ def _resolve(kind: type[Section], location: Path) -> tuple[Path, list[type[Secti
     """The path in the file for pydantic's location, which names the type of a policy before its keys; and the sections there."""
     kinds, path = [kind], list[str | int]()
     for part in location:
-        tagged = [one for one in kinds if len(kinds) > 1 and part in get_args(one.model_fields["type"].annotation)]
+        tagged = [one for one in kinds if len(kinds) > 1 and part in _tags(one)]
         if tagged:
             kinds = tagged
             continue
@@ -145,6 +139,13 @@ def _resolve(kind: type[Section], location: Path) -> tuple[Path, list[type[Secti
             fields = [one.model_fields[part] for one in kinds if part in one.model_fields]
             kinds = [section for field in fields for section in _sections_in(field.annotation)]
     return tuple(path), kinds
+
+
+def _tags(section: type[Section]) -> tuple[object, ...]:
+    """The names by which one of several sections is told from the others."""
+    if tag := getattr(section, "tag", None):
+        return (tag,)
+    return get_args(section.model_fields["type"].annotation) if "type" in section.model_fields else ()
 
 
 def _sections_in(annotation: Any) -> Iterator[type[Section]]:

@@ -156,13 +156,24 @@ def shipped_config(*, chat: str, thinker: str, devices: str = "all", drain_secon
 
 def get(url: str, *, key: str | None = None) -> tuple[int, Any]:
     """Status and JSON (or text) of a GET."""
+    return _ask("GET", url, None, key)
+
+
+def post(url: str, body: Any, *, key: str | None = None) -> tuple[int, Any]:
+    """Status and JSON (or text) of a POST of JSON."""
+    return _ask("POST", url, body, key)
+
+
+def _ask(method: str, url: str, body: Any, key: str | None) -> tuple[int, Any]:
     address, _, path = url.removeprefix("http://").partition("/")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    sent = None if body is None else json.dumps(body).encode()
     with closing(http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)) as connection:
-        connection.request("GET", f"/{path}", headers={"authorization": f"Bearer {key}"} if key else {})
+        connection.request(method, f"/{path}", sent, headers if sent is None else {**headers, "content-type": "application/json"})
         reply = connection.getresponse()
-        body = reply.read()
+        answer = reply.read()
         is_json = reply.headers["content-type"].startswith("application/json")
-        return reply.status, json.loads(body) if is_json else body.decode()
+        return reply.status, json.loads(answer) if is_json else answer.decode()
 
 
 def until(ask: Callable[[], T | None]) -> T:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from proxy_client import dial
 
 from jevons.proxy.exchange import Timeouts
+from jevons.proxy.identity import Identity
 from jevons.proxy.server.connection import FastConnection, FastPath
 from jevons.proxy.upstreams.connection import UpstreamConnection
 from jevons.proxy.upstreams.gather import Gatherer
@@ -34,7 +35,7 @@ async def fast_server(handle, **options):
     handed_over = []
     fields = {
         "paths": frozenset({b"/v1/chat/completions", b"/other"}),
-        "admit": lambda headers: headers.get("x-tenant", "default"),
+        "admit": lambda headers: Identity(headers.get("x-tenant", "default")),
         "body_limit_bytes": 1000,
         "header_seconds": 5.0,
         "body_seconds": 5.0,

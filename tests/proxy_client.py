@@ -124,7 +124,7 @@ class Proxy:
 
     def is_serving(self):
         """Whether any upstream is at work for somebody: the gauge, without asking for it."""
-        return any(child._value.get() for child in self.app.exporter._in_flight._metrics.values())
+        return any(amount.value for amount in self.app.exporter._in_flight.values())
 
     async def in_flight(self):
         """The gauge, over all upstreams."""

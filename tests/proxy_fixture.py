@@ -65,5 +65,7 @@ async def start_tap():
 def _section(number, upstream, gpu):
     fields = upstream if isinstance(upstream, dict) else {"url": upstream.url}
     name = "chat" if number == 1 else f"chat-{number}"
-    url = fields["url"] if fields["url"].endswith("/v1") else fields["url"] + "/v1"
-    return {"name": name, "model": MODEL, "dialect": "vllm", "devices": [f"simulated:{gpu}"], **fields, "url": url}
+    usual = {"name": name, "model": MODEL, "dialect": "vllm", "devices": [f"simulated:{gpu}"], **fields}
+    if "urls" in fields:
+        return usual
+    return {**usual, "url": fields["url"] if fields["url"].endswith("/v1") else fields["url"] + "/v1"}

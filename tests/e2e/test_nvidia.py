@@ -7,8 +7,9 @@ import signal
 
 import openai
 import pytest
-from jevons_process import final_record, get, run_jevons, until
+from jevons_process import CHAT_MODEL, final_record, get, run_jevons, until
 
+from jevons.proxy.simulation.gpu import SimulatedGpu
 from jevons.proxy.simulation.nvml import Fault, SimulatedNvml, uuid_of
 
 pytest_plugins = ["nvml_fixture"]
@@ -17,9 +18,9 @@ ASK = [{"role": "user", "content": "What is the capital of Peru?"}]
 
 
 @pytest.fixture
-def driver(nvml_library, tmp_path):
+def driver(free_library, tmp_path):
     """Two simulated GPUs that draw 300 W and 100 W; `driver.environment()` shows them to a process."""
-    with SimulatedNvml(nvml_library, tmp_path / "driver", gpus=2) as simulation:
+    with SimulatedNvml(free_library, tmp_path / "driver", gpus=2) as simulation:
         simulation.set_power(0, 300.0)
         simulation.set_power(1, 100.0)
         yield simulation
@@ -107,6 +108,31 @@ def test_a_driver_that_hangs_at_the_start(processes, models, driver, tmp_path, n
     until(driver.hung_queries)
     assert process.stop(number) == 0
     assert process.errors == ""
+
+
+def test_a_server_is_found_by_its_process(processes, driver, tmp_path):
+    """Without devices in the configuration it is on the board that its process may use, and its requests pay for that one."""
+    gpu = tmp_path / "gpu"
+    SimulatedGpu.create(gpu).close()
+    server = processes.start("simulate", "--gpu", gpu, "--model", CHAT_MODEL, env={"CUDA_VISIBLE_DEVICES": uuid_of(1)})
+    config = tmp_path / "config.yaml"
+    listens = "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"
+    config.write_text(f"{listens}upstreams: [{{name: chat, url: '{server.main}/v1', model: {CHAT_MODEL}}}]\n")
+    done = run_jevons("check", "--config", config, env=driver.environment())
+    assert done.returncode == 0, done.stderr
+    assert f"    on {uuid_of(1)}" in done.stdout
+    assert f"    on {uuid_of(0)}" not in done.stdout
+    assert f"has CUDA_VISIBLE_DEVICES={uuid_of(1)}" in done.stdout
+    process = processes.start("serve", "--config", config, env=driver.environment())
+    moved = until(lambda: [line for line in process.logs if line["event"] == "upstream runs on"])
+    assert moved[0]["devices"] == [uuid_of(1)]
+    record = final_record(process.main, ask(process)[0])
+    assert record["energy"]["joules"] > 0.0
+    text = get(f"{process.admin}/metrics")[1]
+    attributed = dict(re.findall(r'jevons_energy_joules_total\{account="attributed",device="([^"]+)"\} (\S+)', text))
+    assert float(attributed[uuid_of(0)]) == 0.0
+    assert float(attributed[uuid_of(1)]) == pytest.approx(record["energy"]["joules"])
+    assert process.stop() == 0
 
 
 def test_check_says_which_devices_there_are(models, driver, tmp_path):

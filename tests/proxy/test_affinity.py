@@ -34,3 +34,12 @@ def test_the_oldest_are_forgotten(capacity, ids):
     latest = {response_id: str(number) for number, response_id in enumerate(ids)}
     kept = sorted(latest, key=lambda response_id: int(latest[response_id]))[-capacity:]
     assert dict(affinity.upstreams) == {response_id: latest[response_id] for response_id in kept}
+
+
+def test_the_server_is_kept_where_an_upstream_has_several():
+    """Beside the upstream, and forgotten with it."""
+    affinity = ResponseAffinity(1)
+    affinity.remember("a", "chat", "chat#2")
+    assert (affinity.upstreams["a"], affinity.servers["a"]) == ("chat", "chat#2")
+    affinity.remember("b", "chat", "chat")
+    assert dict(affinity.servers) == {}

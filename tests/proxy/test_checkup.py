@@ -1,6 +1,9 @@
 """`jevons check`: what would run, which devices were found, and why others were not, as data and as text."""
 
 import asyncio
+import os
+import time
+from dataclasses import asdict
 
 import pytest
 from simulated_upstream import MODEL
@@ -8,7 +11,10 @@ from simulated_upstream import MODEL
 from jevons.proxy.checkup import examine, render
 from jevons.proxy.config_file import parse_config
 from jevons.proxy.errors import NothingToRead
+from jevons.proxy.exchange import Coefficients
 from jevons.proxy.metering import nvml
+from jevons.proxy.metering.meter import Device, Sample
+from jevons.proxy.metering.visible import Board
 
 pytest_plugins = ["simulation_fixture"]
 
@@ -30,7 +36,17 @@ SOUND = f"upstreams: [{{{{name: chat, url: '{{url}}/v1', model: {MODEL}, devices
 async def test_what_would_run(report_on, simulated_gpu):
     """Addresses, policies, the server's state and kind, its device with its power, and the energy model it starts from."""
     report = await report_on(SOUND)
-    assert report.keys() == {"version", "config", "policies", "upstreams", "devices", "meters_not_used", "carbon"}
+    assert report.keys() == {
+        "version",
+        "config",
+        "policies",
+        "upstreams",
+        "devices",
+        "meters_not_used",
+        "meter_problems",
+        "carbon",
+        "ledger",
+    }
     assert report["config"].keys() == {"hash", "listen", "admin", "default"}
     assert (report["config"]["listen"], report["config"]["admin"]) == ("127.0.0.1:8800", "127.0.0.1:9464")
     assert report["policies"][0] == "caller"
@@ -39,17 +55,46 @@ async def test_what_would_run(report_on, simulated_gpu):
     assert (upstream["up"], upstream["reason"]) == (True, None)
     assert (upstream["devices"], upstream["devices_not_found"]) == ([simulated_gpu.device_id], [])
     assert all(joules > 0 for joules in upstream["coefficients"].values())
+    assert upstream["coefficients_from"].startswith("the table")
+    assert upstream["coefficients_learned"] is None
     [device] = report["devices"]
     name = "NVIDIA H100 80GB HBM3 (simulated)"
     watts = pytest.approx(75.0)
     assert device == {"device": simulated_gpu.device_id, "name": name, "up": True, "reason": None, "watts": watts}
-    assert report["meters_not_used"] == []
+    assert (report["meters_not_used"], report["meter_problems"]) == ([], [])
+    assert upstream["devices_by"] is None
     text = render(report)
     assert f"device {simulated_gpu.device_id}: up, NVIDIA H100 80GB HBM3 (simulated), 75 W" in text.splitlines()
     assert f"    on {simulated_gpu.device_id}" in text.splitlines()
     assert "upstream chat: up" in text.splitlines()
     assert (upstream["counters"], upstream["is_estimated"], report["carbon"]) == ("read", False, None)
     assert "    its own token counters, which tell of traffic past jevons: read" in text.splitlines()
+
+
+LEARNED = Coefficients(3.5, 0.06, 3e-5, 0.02)
+PAGE = "".join(f'jevons_coefficient{{upstream="chat",term="{term}"}} {value}\n' for term, value in asdict(LEARNED).items())
+
+
+async def test_what_a_running_proxy_has_learned(report_on):
+    """The admin address of the configuration is asked; what was learned there stands beside the start values."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {len(PAGE)}\r\n\r\n{PAGE}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as running:
+        port = running.sockets[0].getsockname()[1]
+        start = "{{fixed_joules_per_step: 3, joules_per_token: 0.05, joules_per_context_token: 0, joules_per_prompt_token: 0.1}}"
+        report = await report_on(f"admin: 127.0.0.1:{port}\n" + SOUND.replace("name: chat,", f"name: chat, energy: {start},"))
+    [upstream] = report["upstreams"]
+    assert upstream["coefficients_from"] == "the configuration"
+    assert upstream["coefficients"]["fixed_joules_per_step"] == 3
+    assert upstream["coefficients_learned"] == asdict(LEARNED)
+    lines = [line.strip() for line in render(report).splitlines()]
+    assert any(line.startswith("starts from 3 J per step + 0.05 J per token") for line in lines)
+    assert any(line.startswith("learned by the jevons that runs: 3.5 J per step") for line in lines)
 
 
 async def test_a_server_that_is_down(report_on, unused_port):
@@ -90,6 +135,49 @@ async def test_where_nothing_can_be_read(start_upstream, monkeypatch):
     assert "    on no device that can be read: energy will be estimated" in render(report).splitlines()
     report = await examine(parse_config(text.replace("MODEL", "some-model")))
     assert "    on no device: energy will be null" in render(report).splitlines()
+
+
+class TwoBoards:
+    """Two boards of which the second has just been lost, as an NVIDIA driver shows them."""
+
+    name = "nvidia"
+    problems = ("NVIDIA GPU 2: GPU is lost",)
+
+    def open(self):
+        return [Device("GPU-a", "A100"), Device("GPU-b", "A100")]
+
+    def read(self):
+        return [Sample(name, time.monotonic(), watts=100.0) for name in ("GPU-a", "GPU-b")]
+
+    def close(self):
+        """Nothing is held."""
+
+    def boards(self):
+        return [Board("GPU-a", "A100"), Board("GPU-b", "A100")]
+
+    def processes(self):
+        return {"GPU-a": frozenset(), "GPU-b": frozenset({os.getpid()})}
+
+
+async def test_where_the_server_was_found(start_upstream, monkeypatch):
+    """How that was done, or why it could not be; and what a meter that is used does not read."""
+    monkeypatch.setattr("jevons.proxy.metering.devices.NvmlMeter", lambda *_: TwoBoards())
+    monkeypatch.setattr("jevons.proxy.metering.topology.sees_host_pids", lambda _: True)
+    upstream = await start_upstream()
+    report = await examine(parse_config(f"upstreams: [{{name: chat, url: '{upstream.url}/v1', model: m}}]"))
+    [chat] = report["upstreams"]
+    assert chat["devices"] == ["GPU-b"]
+    assert chat["devices_by"].startswith(f"process {os.getpid()} (")
+    assert report["meter_problems"] == [{"meter": "nvidia", "reason": "NVIDIA GPU 2: GPU is lost"}]
+    lines = render(report).splitlines()
+    assert f"    looked for: {chat['devices_by']}" in lines
+    assert "meter nvidia: NVIDIA GPU 2: GPU is lost" in lines
+    report = await examine(parse_config(f"upstreams: [{{name: chat, url: '{upstream.url}/v1', model: m, devices: [all]}}]"))
+    assert report["upstreams"][0]["devices"] == ["GPU-a", "GPU-b"]
+    assert report["upstreams"][0]["devices_by"] is None
+    report = await examine(parse_config("upstreams: [{name: chat, url: 'http://192.0.2.1/v1', model: m}]"))
+    assert report["upstreams"][0]["devices"] == ["GPU-a", "GPU-b"]
+    assert report["upstreams"][0]["devices_by"] == "192.0.2.1 is another host"
 
 
 def no_driver():

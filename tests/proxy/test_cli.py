@@ -117,7 +117,8 @@ def test_check_as_json(run):
     done = run("check", "--config", "{config}", "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
-    assert report.keys() == {"version", "config", "policies", "upstreams", "devices", "meters_not_used", "carbon"}
+    parts = {"version", "config", "policies", "upstreams", "devices", "meters_not_used", "meter_problems", "carbon", "ledger"}
+    assert report.keys() == parts
     assert report["config"]["listen"] == "127.0.0.1:8801"
     assert [upstream["name"] for upstream in report["upstreams"]] == ["chat", "thinker"]
     assert [upstream["up"] for upstream in report["upstreams"]] == [False, False]
@@ -169,7 +170,7 @@ def test_a_new_key(run):
     done = run("keys", "new", "--tenant", "alice", "--name", "laptop")
     assert done.exit_code == 0
     key, line = done.stdout.splitlines()
-    assert parse_keys(line).tenant_of(key) == "alice"
+    assert parse_keys(line).identity_of(key).tenant == "alice"
     assert key not in line
     assert len(done.stderr.splitlines()) == 2
 

@@ -40,7 +40,7 @@ def test_defaults():
     assert (made.listen, made.admin) == (Address("127.0.0.1", 8800), Address("127.0.0.1", 9464))
     assert (made.auth, made.admin_token, made.admin_public, made.policies) == (None, None, False, ())
     assert (made.default, made.drain_seconds, made.energy.pue, made.energy.carbon) == ("direct", 30.0, 1.0, None)
-    assert made.limits == LimitsSection(body_bytes=33_554_432, body_seconds=60.0)
+    assert made.limits == LimitsSection(body_bytes=33_554_432, body_seconds=60.0, header_seconds=15.0)
     assert made.gather_milliseconds == 10.0
 
 

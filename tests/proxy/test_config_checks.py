@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jevons.proxy.address import Address
-from jevons.proxy.config_checks import NOT_SERVED, check, keys_not_served
+from jevons.proxy.config_checks import check
 
 
 def upstream(name, model="m", **more):
@@ -24,39 +24,6 @@ def test_nothing_wrong():
     """A sound configuration has no findings."""
     raw = {"upstreams": [upstream("a"), upstream("b", reasoning="always")], "policies": [rules("b", "direct", "reasoning")]}
     assert found(raw) == []
-
-
-NOT_SERVED_EXAMPLES = {
-    "ledger": {"ledger": {"path": "x.db"}},
-    "workers": {"workers": 4},
-    "energy.price_per_kwh": {"energy": {"price_per_kwh": 0.3}},
-    "limits.header_seconds": {"limits": {"header_seconds": 5}},
-    "upstreams.*.urls": {"upstreams": [upstream("a", urls=[])]},
-    "upstreams.*.max_concurrency": {"upstreams": [upstream("a", max_concurrency=1)]},
-    "upstreams.*.dialect": {"upstreams": [upstream("a", dialect="litellm")]},
-    "policies.*.type": {"policies": [{"type": "difficulty"}]},
-}
-
-
-@pytest.mark.parametrize("path", NOT_SERVED)
-def test_what_is_not_served_is_named(path):
-    """Each part of the contract that is for later is refused by its name, and not as unknown."""
-    [finding] = check(NOT_SERVED_EXAMPLES[path])
-    assert finding.message.endswith("not served by this version")
-    assert len(finding.location) == path.count(".") + 1
-
-
-@pytest.mark.parametrize("kind", ["session", "difficulty", "gain", "thinking", "budget", "escalate", "fallback"])
-def test_policies_that_are_not_served(kind):
-    """Every policy of the contract is known."""
-    assert found({"policies": [{"type": kind}]}) == [(("policies", 0, "type"), f"{kind} is not served by this version")]
-
-
-def test_keys_for_later_are_known_by_their_parent():
-    """A misspelt key of a later version can be guessed."""
-    assert keys_not_served(()) == ["ledger", "workers"]
-    assert keys_not_served(("upstreams", 3)) == ["urls", "max_concurrency"]
-    assert keys_not_served(("upstreams", 3, "energy")) == []
 
 
 @pytest.mark.parametrize("name", ["auto", "direct", "reasoning", "Auto"])

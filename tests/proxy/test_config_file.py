@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from source_tree import ROOT
 
 from jevons.proxy.config import Config, schema
 from jevons.proxy.config_file import load_config, parse_config
+from jevons.proxy.config_policies import AnyPolicy
 from jevons.proxy.errors import ConfigError
 
 SOUND = """\
@@ -39,18 +42,22 @@ def test_the_shipped_configuration():
     assert (ROOT / first.split("=")[1]).is_file()
 
 
+DIALECTS = "auto, vllm, sglang, llama.cpp, ollama, openai, deepseek, transformers or litellm"
+POLICIES = ", ".join(get_args(one)[1].tag for one in get_args(get_args(AnyPolicy)[0]))
+
+
 def test_every_problem_at_once_where_it_stands():
     """All problems come in one error, in the order of the file, each with line, column, path and a guess."""
     text = """\
 listen: 0.0.0.0:8800
-ledger: {path: x.db}
+workers: 0
 upstreams:
   - name: chat
     url: ${CHAT_URL}
     model: 5
     max_concurency: 4
     energy: {joules_per_token: 1}
-  - {name: chat, url: http://u:p@h/v1, model: x, dialect: litellm, reasoning: allways}
+  - {name: chat, url: http://u:p@h/v1, model: x, dialect: litellmm, reasoning: allways}
 policies:
   - type: rulez
   - type: gain
@@ -66,7 +73,7 @@ energy:
 """
     assert problems(text, environment={}) == [
         "config.yaml:1:9: listen: beyond this machine: give auth.keys_file, or auth.allow_anonymous: true",
-        "config.yaml:2:1: ledger: not served by this version",
+        "config.yaml:2:10: workers: must be at least 1, or auto",
         "config.yaml:5:10: upstreams.0.url: the environment variable CHAT_URL is not set",
         "config.yaml:6:12: upstreams.0.model: must be a string; put it in quotes if it looks like something else",
         "config.yaml:7:5: upstreams.0.max_concurency: unknown key, did you mean max_concurrency?",
@@ -75,10 +82,10 @@ energy:
         "config.yaml:8:13: upstreams.0.energy.joules_per_prompt_token: missing key",
         "config.yaml:9:12: upstreams.1.name: the name of upstreams.0 already",
         "config.yaml:9:23: upstreams.1.url: must not carry credentials; use api_key or api_key_file",
-        "config.yaml:9:59: upstreams.1.dialect: litellm is not served by this version",
-        "config.yaml:9:79: upstreams.1.reasoning: must be one of never, always or switchable, did you mean always?",
-        "config.yaml:11:11: policies.0.type: must be one of rules, caller, did you mean rules?",
-        "config.yaml:12:11: policies.1.type: gain is not served by this version",
+        f"config.yaml:9:59: upstreams.1.dialect: must be one of {DIALECTS}, did you mean litellm?",
+        "config.yaml:9:80: upstreams.1.reasoning: must be one of never, always or switchable, did you mean always?",
+        f"config.yaml:11:11: policies.0.type: must be one of {POLICIES}, did you mean rules?",
+        "config.yaml:12:5: policies.1.value_joules: missing key",
         "config.yaml:15:38: policies.2.rules.0.when.regex: not a usable regular expression: unclosed group",
         "config.yaml:15:48: policies.2.rules.0.to: names no upstream; known are direct, reasoning, chat, did you mean chat?",
         "config.yaml:17:1: default: given twice, first on line 16",

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jevons.proxy.errors import ConfigError
-from jevons.proxy.keys import Keys, digest_of, load_keys, new_key, parse_keys
+from jevons.proxy.exchange import Tier
+from jevons.proxy.identity import Identity
+from jevons.proxy.keys import CurrentKeys, Keys, digest_of, load_keys, new_key, parse_keys
 
 
 def test_a_new_key_opens_its_tenant():
@@ -17,7 +19,7 @@ def test_a_new_key_opens_its_tenant():
     key, line = new_key("alice", "laptop")
     other, other_line = new_key("bob", "true")
     keys = parse_keys("# ours\n" + line + other_line)
-    assert (keys.tenant_of(key), keys.tenant_of(other)) == ("alice", "bob")
+    assert (keys.identity_of(key).tenant, keys.identity_of(other).tenant) == ("alice", "bob")
 
 
 def test_new_keys_are_long_and_never_alike():
@@ -44,13 +46,13 @@ def test_new_keys_have_plain_names(tenant, name):
 def test_no_other_text_opens_anything(bearer):
     """Any other bearer, even one that is no text, belongs to nobody."""
     keys = parse_keys(f"- {{name: a, tenant: b, sha256: {digest_of('the key')}}}")
-    assert keys.tenant_of(bearer) is None
-    assert keys.tenant_of(digest_of("the key")) is None
+    assert keys.identity_of(bearer) is None
+    assert keys.identity_of(digest_of("the key")) is None
 
 
 def test_an_empty_bearer_belongs_to_nobody():
     """No keys, no tenant."""
-    assert Keys({}).tenant_of("") is None
+    assert Keys({}).identity_of("") is None
 
 
 def test_all_problems_at_once_with_their_places():
@@ -99,10 +101,41 @@ def test_loads_from_a_file(tmp_path):
     path = tmp_path / "keys.yaml"
     key, line = new_key("alice", "laptop")
     path.write_text(line)
-    assert load_keys(path).tenant_of(key) == "alice"
+    assert load_keys(path).identity_of(key).tenant == "alice"
     path.write_text(line.replace("tenant", "tenants"))
     with pytest.raises(ConfigError, match=r"keys\.yaml:1:3: 0\.tenant: missing key"):
         load_keys(path)
     path.unlink()
     with pytest.raises(ConfigError, match="No such file"):
         load_keys(path)
+
+
+def test_a_key_may_be_for_direct_answers_only():
+    """Its tier goes with the tenant to the request, as does the key's name; a key without one may use any."""
+    (own, own_line), (other, other_line) = new_key("alice", "laptop"), new_key("alice", "phone")
+    keys = parse_keys(own_line.replace("sha256", "tier: direct, sha256") + other_line)
+    assert [(tenant.key, tenant.ceiling) for tenant in map(keys.identity_of, (own, other))] == [
+        ("laptop", Tier.DIRECT),
+        ("phone", None),
+    ]
+    current = CurrentKeys(keys)
+    current.keys = parse_keys(other_line)
+    assert (current.identity_of(own), current.identity_of(other).tenant) == (None, "alice")
+
+
+def test_a_key_says_what_its_holder_may_have():
+    """Upstreams, how often, and whether anything may leave this network; what it does not say is not limited."""
+    keys = parse_keys(
+        f'- {{name: a, tenant: t, sha256: "{"0" * 64}", models: [chat, org/model], requests_per_minute: 30, cloud: false}}\n'
+        f'- {{name: b, tenant: t, sha256: "{digest_of("b")}"}}\n'
+    )
+    limited = keys.entries["0" * 64]
+    assert (limited.models, limited.requests_per_minute, limited.cloud) == (("chat", "org/model"), 30.0, False)
+    assert keys.identity_of("b") == Identity("t", "b")
+
+
+@pytest.mark.parametrize("field", ["models: []", "requests_per_minute: 0", "requests_per_minute: -1", "tier: high"])
+def test_limits_that_make_no_sense_are_refused(field):
+    """By the entry and the field."""
+    with pytest.raises(ConfigError, match=rf"1:\d+: 0\.{field.split(':')[0]}"):
+        parse_keys(f'- {{name: a, tenant: t, sha256: "{"0" * 64}", {field}}}\n')

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from proxy_client import BODIES, CHAT, free_port
-from scripted_upstream import chunk, http_reply, in_turn, replies, stream_head, streams
+from scripted_upstream import ScriptedUpstream, chunk, http_reply, in_turn, replies, stream_head, streams
 from simulated_upstream import MODEL, until
 
 from jevons.proxy.exchange import Reasoning
@@ -101,7 +101,10 @@ async def test_thinking_is_switched_and_a_switch_without_effect_is_counted(start
 
 async def test_the_next_candidate_gets_its_turn_where_the_first_cannot_be_reached(start_upstream, start_proxy):
     """A dead server costs a try, which the record keeps; the client gets its answer, streamed or not."""
-    proxy = await start_proxy(nowhere(), await start_upstream())
+    gone = ScriptedUpstream(replies())
+    async with gone.running():
+        proxy = await start_proxy(gone, await start_upstream())
+        await until(lambda: proxy.app.health.problems == {"chat": None, "chat-2": None})
     for stream in (False, True):
         reply = await proxy.post(CHAT, {**BODIES[CHAT], "model": MODEL, "stream": stream})
         assert reply.status == 200
@@ -115,17 +118,32 @@ async def test_the_next_candidate_gets_its_turn_where_the_first_cannot_be_reache
     assert await proxy.in_flight() == 0
 
 
-async def test_a_server_that_was_reached_has_had_its_try(start_scripted, start_upstream, start_proxy):
-    """What a server died of is not passed on to the next."""
+async def test_a_server_that_is_known_to_be_down_is_passed_over(start_upstream, start_proxy):
+    """The cheap questions find it out before a request has to: no try is lost on it."""
+    proxy = await start_proxy(nowhere(), await start_upstream())
+    await until(lambda: len(proxy.app.health.problems) == 2)
+    reply = await proxy.post(CHAT, {**BODIES[CHAT], "model": MODEL})
+    record = await proxy.settled(reply.id)
+    assert [(attempt["upstream"], attempt["outcome"]) for attempt in record["attempts"]] == [("chat-2", "ok")]
+
+
+async def test_what_a_server_died_of_is_tried_once_elsewhere(start_scripted, start_upstream, start_proxy):
+    """A second server may answer; a third is not asked, since the request may be what they die of."""
 
     async def dies(call):
         call.writer.close()
 
-    second = await start_upstream(remembers=1)
-    proxy = await start_proxy(await start_scripted(dies), second)
+    third = await start_upstream(remembers=1)
+    proxy = await start_proxy(await start_scripted(dies), await start_scripted(dies), third)
     reply = await proxy.post(CHAT, {**BODIES[CHAT], "model": MODEL})
     assert (reply.status, reply.error["code"]) == (502, "upstream_error")
-    assert not second.server.received
+    record = await proxy.settled(reply.id)
+    assert [(attempt["upstream"], attempt["outcome"]) for attempt in record["attempts"]] == [
+        ("chat", "upstream_error"),
+        ("chat-2", "upstream_error"),
+    ]
+    assert not third.server.received
+    assert (await proxy.metrics())["jevons_retries_total"] == {("chat",): 1, ("chat-2",): 0, ("chat-3",): 0}
 
 
 async def test_no_upstream_at_all_is_503(start_proxy):

@@ -1,11 +1,13 @@
 """From the configuration to policies: order, conditions and the default arrive as they were written."""
 
+from dataclasses import replace
+
 import pytest
 from policy_cases import CHAT, PAIR, THINKER, request
 
 from jevons.proxy.config import Config
-from jevons.proxy.exchange import Plan
-from jevons.proxy.policy_factory import make_chain
+from jevons.proxy.exchange import Plan, Prompt
+from jevons.proxy.policy_factory import Memory, make_chain
 
 UPSTREAMS = [
     {"name": "chat", "url": "http://chat/v1", "model": "chat-model"},
@@ -73,3 +75,56 @@ def test_the_first_rule_that_holds_decides():
 def test_the_upstreams_of_the_test_are_those_of_the_configuration():
     """So that the routes above are about both."""
     assert [section["name"] for section in UPSTREAMS] == [CHAT.name, THINKER.name]
+
+
+def test_limits_keep_their_own_order():
+    """Whatever that of the file: what moves a request comes before what sees whether it may go there; plug-ins first."""
+    made = chain(
+        {"type": "thinking"},
+        {"type": "fallback"},
+        {"type": "budget", "budgets": [{"name": "day", "joules": 1}]},
+        {"type": "session"},
+        {"type": "escalate"},
+    )
+    assert made.names == ("caller", "default", "session", "budget", "fallback", "limits", "thinking", "escalate")
+    assert made.reviews
+    assert made.needs_costs
+
+
+def test_the_options_arrive():
+    """The thinking's needs at the limits, the fallback's order, the session's patience."""
+    memory = Memory()
+    config = Config.model_validate(
+        {
+            "upstreams": UPSTREAMS,
+            "policies": [{"type": "thinking", "needs_tokens": 50}, {"type": "fallback", "to": ["chat"]}],
+            "default": "reasoning",
+        }
+    )
+    made = make_chain(config, memory)
+    plan = made.decide(request(max_tokens=49), PAIR).plan
+    assert plan.route == "limits:max_tokens;to=chat"
+    plan = made.decide(request(max_tokens=50), PAIR).plan
+    assert [target.upstream.name for target in plan.candidates] == ["thinker", "chat"]
+
+
+def test_what_policies_remember_outlives_their_chain():
+    """A reload makes a new chain on the same memory."""
+    memory = Memory()
+    config = Config.model_validate({"upstreams": UPSTREAMS, "policies": [{"type": "session"}], "default": "reasoning"})
+    first = make_chain(config, memory)
+    asked = request("Prove it", session="s")
+    first.admit(asked, first.decide(asked, PAIR).plan, PAIR)
+    second = make_chain(config.model_copy(update={"default": "direct"}), memory)
+    assert second.decide(asked, PAIR).plan.route == "session:keeps its tier;to=thinker"
+
+
+def test_rare_conditions_arrive():
+    """Those on who asks, when and in which language."""
+    made = chain(
+        rules({"tenant": ["alice"], "language": ["de"], "system": ["homework"], "hours": {"after": "08:00", "before": "18:00"}})
+    )
+    prompt = Prompt("Was ist das und wie geht es?", system="Help with homework")
+    asked = replace(request(), prompt=prompt, tenant="alice", started_at=10 * 3600.0)
+    assert route(made, asked) == "rules:rule-0;to=thinker"
+    assert route(made, replace(asked, started_at=20 * 3600.0)) == "default:direct;to=chat"

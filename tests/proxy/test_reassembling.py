@@ -49,7 +49,7 @@ async def test_the_client_sees_no_difference(start_upstream, start_proxy, path):
     first, *others = [comparable(reply.json) for reply in replies]
     assert others == [first, first]
     assert {reply.headers["content-type"].split(";")[0] for reply in replies} == {"application/json"}
-    energy = replies[-1].json["usage"]["energy"]
+    energy = (await proxy.settled(replies[-1].id))["energy"]
     assert energy["joules"] > 0
     assert "tokens_estimated" not in energy["quality"]
 

@@ -137,6 +137,7 @@ def test_a_finished_record_as_json():
         "reasons": ["caller:no match", "rules:proofs;to=direct"],
         "tokens": {"prompt": 10, "cached": 0, "reasoning": None, "completion": 20},
         "energy": energy_json,
+        "cost_usd": None,
         "attempts": [{"upstream": "chat", "outcome": "ok", "energy": energy_json}],
         "outcome": "ok",
     }
@@ -153,3 +154,11 @@ def test_a_request_in_flight_is_provisional_and_unknown_is_null():
     assert energy["joules"] is None
     assert energy["status"] == "provisional"
     assert "gco2e" not in energy
+
+
+def test_the_cost_is_that_of_the_tries_it_is_known_of():
+    """Unknown of all of them it is null, and never 0."""
+    tries = [Attempt("a", Outcome.OK, Usage(), Energy(), cost) for cost in (None, 0.25, 0.5)]
+    known = record("r1", attempts=tuple(tries))
+    assert record_json(known)["cost_usd"] == 0.75
+    assert record_json(record("r1", attempts=tuple(tries[:1])))["cost_usd"] is None

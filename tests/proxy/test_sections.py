@@ -62,13 +62,6 @@ def test_errors_are_in_words_in_the_order_of_the_file():
     ]
 
 
-def test_later_keys_are_recognised():
-    """A key that no section has may still be known."""
-    assert problems("bells: 1", later_keys=lambda path: ["bell"] if path == () else []) == [
-        "f:1:1: bells: unknown key, did you mean bell?"
-    ]
-
-
 def test_the_documents_own_problem_stands_for_what_follows_from_it():
     """What a document reports at a place is not reported there again by the validation."""
     assert problems("wheels: !x y") == ["f:1:9: wheels: tags are not supported; put quotes around a value that must stay text"]
