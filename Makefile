@@ -25,7 +25,8 @@ demo: $(VENV)/.installed  ## two simulated model servers, the proxy and 40 promp
 	@$(BIN)/jevons demo $(ARGS)
 
 test: $(VENV)/.installed-dev  ## the tests, without a real model server and without a GPU
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not realserver and not gpu' $(ARGS)
+	@# one seed, so that both processes collect sets in the same order
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not realserver and not gpu' $(ARGS)
 
 check: $(VENV)/.installed-dev  ## lint, format, types, arrows, packaging, house rules
 	$(BIN)/ruff check
