@@ -6,7 +6,7 @@ has counted nothing is 0 and not absent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TypeAlias
 
@@ -123,10 +123,13 @@ class PrometheusExporter(Collector):
         """Count a reload of the configuration."""
         self._reloads[("ok" if is_ok else "failed",)].inc()
 
+    def take(self) -> Callable[[str], tuple[bytes, str]]:
+        """One snapshot, taken now. What comes back renders it, in any thread."""
+        return _Taken(tuple(self.collect())).render
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The scrape and its content type: OpenMetrics where the `Accept` header asks for it, else the classic text."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self), content_type
+        """The same in one go."""
+        return self.take()(accept)
 
     def collect(self) -> Iterator[Family]:
         """Every family once, with metering taken in one go."""
@@ -173,6 +176,22 @@ def _seconds_per_output_token(record: Record) -> float | None:
         return None
     steps = tokens / max(1, record.sequences) - 1
     return (whole - first) / steps if steps >= 1 and whole >= first else None
+
+
+class _Taken(Collector):
+    """The families of one snapshot."""
+
+    def __init__(self, families: tuple[Family, ...]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Family]:
+        """Them."""
+        return self._families
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The scrape and its content type: OpenMetrics where the `Accept` header asks for it, else the classic text."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self), content_type
 
 
 def _metering_families(state: MeteringState) -> Iterator[Family]:

@@ -98,9 +98,13 @@ def _title(parent: ET.Element, text: str) -> None:
     ET.SubElement(parent, "title").text = text
 
 
+_LEAST: Final = 1e-300
+"""Below it numbers have lost digits, and nothing would be seen of them."""
+
+
 def _round_up(value: float) -> float:
     """1, 2 or 5 times a power of ten, not below the value: an axis that ends on a round figure."""
-    if value <= 0.0:
+    if value < _LEAST:
         return 1.0
     power = 10.0 ** int(f"{value:e}".split("e")[1])
     return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value * (1 - 1e-12))

@@ -103,8 +103,8 @@ class OwnerApp(App):
             page=LivePage(self.live),
         )
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """The metrics of the whole."""
+    def take(self) -> Callable[[str], tuple[bytes, str]]:
+        """The metrics of the whole, to be rendered."""
         in_flight = dict.fromkeys(self.upstreams, 0)
         for name, slot in self._slots.items():
             upstream = name.partition("#")[0]
@@ -112,7 +112,7 @@ class OwnerApp(App):
                 in_flight[upstream] += self.crew.counts.in_flight(slot)
         for upstream, attempts in in_flight.items():
             self.exporter.set_in_flight(upstream, attempts)
-        return self.exporter.render(accept)
+        return self.exporter.take()
 
     def count_in_flight(self) -> int:
         """Requests whose clients are still waiting, at all workers."""

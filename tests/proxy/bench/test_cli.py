@@ -31,7 +31,7 @@ def test_the_whole_of_it(invoke, tmp_path):
     assert (out / "proxy.json").read_text() == done.stdout
     data = json.loads(done.stdout)
     assert data["command"] == f"jevons bench proxy --rounds 1 --seconds 0.2 {' '.join(wanted)}"
-    assert set(data["table"]["jevons-pinned"]) >= {"request", "added-p50", "memory", "start"}
+    assert set(data["table"]["jevons-pinned"]) >= {"added-p50", "memory", "start"}
     assert "# What a proxy costs" in (out / "proxy.md").read_text()
     assert "](proxy.svg)" in (out / "proxy.md").read_text()
 

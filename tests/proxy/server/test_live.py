@@ -19,8 +19,8 @@ from jevons.proxy.server.live import MOST_WATCHERS, LivePage
 class NoMetrics:
     """Nothing to render."""
 
-    def render(self, accept: str) -> tuple[bytes, str]:  # noqa: ARG002 - as the admin listener asks
-        return b"", "text/plain"
+    def take(self):
+        return lambda _: (b"", "text/plain")
 
 
 @pytest.fixture

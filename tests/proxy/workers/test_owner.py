@@ -31,7 +31,7 @@ async def test_it_runs_and_ends():
         assert len(crew.hands) == 2
         assert app._report_health()["workers"] == {"wanted": 2, "ready": 2, "restarts": 0}
         app._take(config(upstreams=[{"name": "second", "url": "http://127.0.0.1:9/v1", "model": "m"}]))
-        assert b'upstream="second"' in app.render("")[0]
+        assert b'upstream="second"' in app.take()("")[0]
         await until(lambda: app._told_engines is not None and len(app._told_engines.engines) == 2)
     assert not crew.hands
 
@@ -62,7 +62,7 @@ async def test_what_workers_count_adds_up():
             lines=(LineState("chat", 1, 2, 3, 4),),
         )
         app._note(number, passed)
-    assert b'jevons_requests_total{outcome="ok",upstream="chat"} 2.0' in app.render("")[0]
+    assert b'jevons_requests_total{outcome="ok",upstream="chat"} 2.0' in app.take()("")[0]
     assert app.count_in_flight() == 6
     assert app.servers_seen() == [ServerState("chat", 1.0, 2)]
     assert app.lines_seen() == [LineState("chat", 2, 4, 6, 8)]
@@ -70,4 +70,4 @@ async def test_what_workers_count_adds_up():
     app._lose(1)
     assert app.count_in_flight() == 3
     assert app._uses.for_member(0) == {"h": (1, 2.0)}
-    assert b'jevons_requests_total{outcome="ok",upstream="chat"} 2.0' in app.render("")[0]
+    assert b'jevons_requests_total{outcome="ok",upstream="chat"} 2.0' in app.take()("")[0]
