@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
 from ..errors import Unauthorized
-from ..units import Seconds
 from .edge import Handler, answer, bearer_of, new_request_id
 from .live import LivePage
-
-CACHE_SECONDS: Final[Seconds] = 1.0
-"""Who scrapes more often sees the same snapshot again."""
-MOST_PAGES: Final = 4
-"""Ways to render one snapshot that are kept: scrapers do not differ by more."""
 
 
 class Metrics(Protocol):
@@ -48,11 +41,6 @@ class Admin:
         self._token = token
         self._before_shown = before_shown
         self._page = page
-        self._is_rendering = asyncio.Lock()
-        self._taken_at = -CACHE_SECONDS
-        self._take: Callable[[str], tuple[bytes, str]] | None = None
-        self._pages: dict[str, tuple[bytes, str]] = {}
-        """Of the last snapshot, by the Accept header that they were rendered for."""
 
     def app(self) -> web.Application:
         """The aiohttp application. Probes and the page's files need no token; figures do where one is set."""
@@ -75,20 +63,11 @@ class Admin:
         return guarded
 
     async def _render(self, request: web.Request) -> web.StreamResponse:
-        """Rendered off the loop, where a page of many series would hold up every stream; and not again for a second."""
-        accept = request.headers.get("accept", "")
-        async with self._is_rendering:
-            if time.monotonic() - self._taken_at >= CACHE_SECONDS:
-                self._pages.clear()
-                self._taken_at, self._take = time.monotonic(), self._metrics.take()
-                if self._before_shown is not None:
-                    await self._before_shown()
-            if accept not in self._pages and self._take is not None:
-                page = await asyncio.to_thread(self._take, accept)
-                if len(self._pages) >= MOST_PAGES:
-                    self._pages.clear()
-                self._pages[accept] = page
-            body, content_type = self._pages[accept]
+        """Taken in one turn of the loop, and rendered off it: a page of many series would hold up every stream."""
+        render = self._metrics.take()
+        if self._before_shown is not None:
+            await self._before_shown()
+        body, content_type = await asyncio.to_thread(render, request.headers.get("accept", ""))
         return web.Response(body=body, headers={"content-type": content_type})
 
     async def _report_health(self, _: web.Request) -> web.StreamResponse:

@@ -1,14 +1,10 @@
 """The admin listener: who may scrape, and what it says of health and readiness."""
 
-import asyncio
 import json
 import re
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from proxy_client import free_port
-
-from jevons.proxy.server.admin import MOST_PAGES, Admin
 
 pytest_plugins = ["proxy_fixture"]
 
@@ -102,43 +98,3 @@ async def test_what_the_metrics_show_is_kept_first(start_upstream, start_proxy, 
     shown = re.findall(r'jevons_energy_joules_total\{account="(\w+)",device="([^"]+)"\} (\S+)', page)
     assert shown
     assert all(float(joules) <= kept[device]["accounts"][account] for account, device, joules in shown)
-
-
-class Counting:
-    """Metrics that tell how often they were taken, and rendered."""
-
-    def __init__(self):
-        self.taken = self.rendered = 0
-
-    def take(self):
-        self.taken += 1
-        page = self.taken
-
-        def render(accept):
-            self.rendered += 1
-            return f"{page} for {accept}".encode(), "text/plain"
-
-        return render
-
-
-async def test_who_scrapes_often_gets_the_same_snapshot(monkeypatch):
-    """One is taken and rendered for each kind of scraper, however many there are, until it is too old."""
-    monkeypatch.setattr("jevons.proxy.server.admin.CACHE_SECONDS", 60.0)
-    metrics = Counting()
-    admin = Admin(metrics=metrics, health=dict, is_ready=lambda: True, token=None)
-    async with TestClient(TestServer(admin.app())) as client:
-
-        async def scrape(accept):
-            async with client.get("/metrics", headers={"accept": accept}) as reply:
-                return await reply.text()
-
-        pages = await asyncio.gather(*(scrape("text/plain") for _ in range(20)))
-        assert set(pages) == {"1 for text/plain"}
-        assert (metrics.taken, metrics.rendered) == (1, 1)
-        assert await scrape("application/openmetrics-text") == "1 for application/openmetrics-text"
-        assert (metrics.taken, metrics.rendered) == (1, 2)
-        for place in range(3 * MOST_PAGES):
-            await scrape(f"text/{place}")
-        assert len(admin._pages) <= MOST_PAGES
-        monkeypatch.setattr("jevons.proxy.server.admin.CACHE_SECONDS", 0.0)
-        assert await scrape("text/plain") == "2 for text/plain"
