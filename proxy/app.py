@@ -28,8 +28,8 @@ from .affinity import ResponseAffinity
 from .config import Config, config_hash, to_upstreams
 from .energy_factory import make_carbon, make_grid, make_state_file
 from .errors import JevonsError
-from .exchange import DEFAULT_TENANT, Upstream
-from .keys import CurrentKeys, load_keys
+from .exchange import Upstream
+from .keys import CurrentKeys, load_keys, tenants_of
 from .ledger_factory import make_ledger
 from .metering.attribution import Attribution
 from .metering.devices import meters_for
@@ -126,7 +126,7 @@ class App:
                 policies=list(self.router.chain.names),
                 metering=self.metering.state,
                 version=self.version,
-                tenants=self.keys.keys.tenants if self.keys else (DEFAULT_TENANT,),
+                tenants=tenants_of(self.keys),
                 surroundings=Surroundings(
                     upstreams=upstreams,
                     are_up=self._are_up,
@@ -136,7 +136,7 @@ class App:
                     ledger_dropped=lambda: self.ledger.dropped if self.ledger else 0,
                     holdout=self.router.figures,
                     budgets=self.router.standings,
-                    tenants=lambda: self.keys.keys.tenants if self.keys else (DEFAULT_TENANT,),
+                    tenants=lambda: tenants_of(self.keys),
                     servers=self.servers_seen,
                     lines=self.lines_seen,
                 ),

@@ -18,7 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from .config_values import Words
 from .errors import ConfigError
-from .exchange import Tier
+from .exchange import DEFAULT_TENANT, Tier
 from .identity import Identity
 from .marked_yaml import read_text, read_yaml
 from .sections import LABEL_MESSAGE, Label, Section, is_label, validated
@@ -81,6 +81,11 @@ class CurrentKeys:
     def identity_of(self, bearer: str) -> Identity | None:
         """As `Keys.identity_of`."""
         return self.keys.identity_of(bearer)
+
+
+def tenants_of(keys: CurrentKeys | None) -> tuple[str, ...]:
+    """Who may be named: the tenants of the keys, or everybody without one."""
+    return (DEFAULT_TENANT,) if keys is None else keys.keys.tenants
 
 
 def load_keys(path: Path) -> Keys:

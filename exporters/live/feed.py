@@ -48,6 +48,8 @@ class LiveFeed:
         self._readings: deque[Json] = deque(maxlen=HISTORY_SECONDS)
         self._requests: deque[Json] = deque(maxlen=REQUESTS_KEPT)
         self._requests_seen = 0
+        self._metering = MeteringState()
+        """As the last reading found it: all who watch see the same."""
         self._ticked = asyncio.Event()
 
     def export(self, record: Record) -> None:
@@ -68,7 +70,7 @@ class LiveFeed:
 
     def read(self) -> None:
         """Take one reading, and wake who waits for it."""
-        state = self._sources.metering()
+        state = self._metering = self._sources.metering()
         watts = [each.watts for each in state.devices if each.watts is not None]
         reading: Json = {
             "at": self._clock(),
@@ -102,7 +104,7 @@ class LiveFeed:
 
     def _surroundings(self) -> Json:
         return {
-            "devices": [_device(each) for each in self._sources.metering().devices],
+            "devices": [_device(each) for each in self._metering.devices],
             "upstreams": dict(self._sources.upstreams_up()),
             "budgets": [dict(each) for each in self._sources.budgets()],
             "saving": self._sources.saving(),

@@ -114,7 +114,10 @@ def _open_charge(account: Account, engine: Engine, devices: list[DeviceLedger]) 
 
 
 def _first_price(engine: Engine, devices: list[DeviceLedger]) -> float | None:
-    """The price over the bins that are open and measured; where none is to its end, over all, as far as it has got."""
+    """The price over the bins that are open and measured; where none is to its end, over all, as far as it has got.
+
+    A device that is lost gets no further: then what it showed of a bin's beginning is no price of the whole.
+    """
     predicted: dict[int, Joules] = {}
     width = 0.0
     for work in engine.works:
@@ -122,7 +125,7 @@ def _first_price(engine: Engine, devices: list[DeviceLedger]) -> float | None:
         for index, quantities in work.account.bins.items():
             predicted[index] = predicted.get(index, 0.0) + quantities.joules(engine.coefficients)
     whole = [index for index in predicted if all(device.counter.is_known((index + 1) * width) for device in devices)]
-    indices = whole or list(predicted)
+    indices = whole or (list(predicted) if all(device.counter.is_up for device in devices) else [])
     measured = sum(device.counter.peek(index) for device in devices for index in indices)
     total = sum(predicted[index] for index in indices)
     return measured / total if measured > 0.0 and total > 0.0 else None

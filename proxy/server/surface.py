@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Protocol
 
 import msgspec
@@ -169,7 +170,12 @@ class Surface:
             raise too_large from None
 
     async def _show_openapi(self, _: web.Request) -> web.Response:
-        return web.Response(body=openapi_bytes(self._pipeline.version), content_type="application/json")
+        return web.Response(body=self._openapi, content_type="application/json")
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        """Made once, when it is first asked for: reading the page takes the loop some milliseconds."""
+        return openapi_bytes(self._pipeline.version)
 
     async def _list_models(self, http: web.Request) -> web.Response:
         return _json(http, {"object": "list", "data": list(self._models_of(http[IDENTITY]).values())})

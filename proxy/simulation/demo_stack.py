@@ -7,7 +7,6 @@ import socket
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -16,6 +15,7 @@ import aiohttp
 
 from ..errors import JevonsError
 from ..units import Seconds
+from .children import CHILD, addresses_in, first_line, poll_until_ready, stop
 from .gpu import SimulatedGpu
 
 START_SECONDS: Final[Seconds] = 30.0
@@ -44,22 +44,6 @@ policies:
         to: reasoning
 """
 """The whole configuration of the demo, which prints where it lies so that it can be looked at."""
-
-
-CHILD: Final = """\
-import os, signal, threading
-
-def follow():
-    os.read(0, 1)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-threading.Thread(target=follow, daemon=True).start()
-
-from jevons.proxy.cli import main
-
-main()
-"""
-"""One of our own verbs in a process that ends when its standard input does, that is when we do, however that comes about."""
 
 
 class DemoStack:
@@ -105,8 +89,7 @@ class DemoStack:
         config = CONFIG.format(listen=listen, admin=admin, direct=direct, reasoner=reasoner, gpu=gpu)
         self.config_path.write_text(config)
         line = await self._spawn("serve", "--config", str(self.config_path), "--log-level", "warning")
-        words = line.replace(",", " ").split()
-        self.main, self.admin = (word.removesuffix("/v1") for word in words if word.startswith("http"))
+        self.main, self.admin = addresses_in(line)
         await self._wait_until_ready()
 
     async def _spawn(self, *arguments: str) -> str:
@@ -115,36 +98,21 @@ class DemoStack:
         # In a session of its own: a Ctrl-C at the terminal is for us, and we stop the three in their order.
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
         self._processes.append(process)
-        line = b""
-        if process.stdout is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(START_SECONDS):
-                    line = await process.stdout.readline()
+        line = await first_line(process, START_SECONDS)
         if not line:
             raise JevonsError(f"`jevons {' '.join(arguments)}` did not start")
-        return line.decode().strip()
+        return line
 
     async def _wait_until_ready(self) -> None:
         try:
             async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as session:
-                while True:
-                    async with session.get(f"{self.admin}/readyz") as reply:
-                        if reply.ok:
-                            return
-                    await asyncio.sleep(0.05)
+                await poll_until_ready(session, self.admin)
         except (TimeoutError, aiohttp.ClientError) as error:
             raise JevonsError(f"the proxy did not become ready: {str(error) or 'no answer in time'}") from error
 
     async def _stop(self) -> None:
         for process in reversed(self._processes):
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    async with asyncio.timeout(STOP_SECONDS):
-                        await process.wait()
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+            await stop(process, STOP_SECONDS)
         self._folder.cleanup()
 
 

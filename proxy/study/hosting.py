@@ -7,7 +7,7 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import aiohttp
 import yaml
 
 from ..errors import JevonsError
-from ..simulation.demo_stack import CHILD, START_SECONDS, STOP_SECONDS, DemoStack
+from ..simulation.children import CHILD, addresses_in, first_line, poll_until_ready, stop
+from ..simulation.demo_stack import START_SECONDS, STOP_SECONDS, DemoStack
 from .proxy_link import ProxyLink
 from .study_file import Study
 
@@ -53,13 +54,12 @@ async def hosted(upstreams: list[dict[str, Any]], folder: Path) -> AsyncIterator
         path.write_text(yaml.safe_dump(_with_absolute_files(config, folder)))
         process = await _spawn("serve", "--config", str(path), "--log-level", "warning")
         try:
-            words = (await _first_line(process)).replace(",", " ").split()
-            addresses = [word.removesuffix("/v1") for word in words if word.startswith("http")]
+            addresses = addresses_in(await first_line(process, START_SECONDS))
             if len(addresses) != 2:  # noqa: PLR2004 - the main and the admin listener
                 raise JevonsError("the study's proxy did not start: its own message stands above")
             yield addresses[0], addresses[1]
         finally:
-            await _stop(process)
+            await stop(process, STOP_SECONDS)
 
 
 def proxy_config(upstreams: list[dict[str, Any]]) -> dict[str, Any]:
@@ -86,34 +86,10 @@ async def _spawn(*arguments: str) -> Process:
     )
 
 
-async def _first_line(process: Process) -> str:
-    if process.stdout is None:
-        return ""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(START_SECONDS):
-            return (await process.stdout.readline()).decode()
-    return ""
-
-
 async def _wait_until_ready(session: aiohttp.ClientSession, admin: str) -> None:
     """Raises JevonsError where no upstream answers in time."""
     try:
         async with asyncio.timeout(START_SECONDS):
-            while True:
-                async with session.get(f"{admin}/readyz") as reply:
-                    if reply.ok:
-                        return
-                await asyncio.sleep(0.05)
+            await poll_until_ready(session, admin)
     except (TimeoutError, aiohttp.ClientError) as error:
         raise JevonsError("none of the study's upstreams answers") from error
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()

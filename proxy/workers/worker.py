@@ -17,8 +17,8 @@ from jevons.exporters.prometheus import PrometheusExporter
 from ..address import Address
 from ..app import SETTLE_AT_END_SECONDS, limits_of, make_fleet
 from ..errors import JevonsError
-from ..exchange import DEFAULT_TENANT, Dialect
-from ..keys import CurrentKeys
+from ..exchange import Dialect
+from ..keys import CurrentKeys, tenants_of
 from ..metering.carbon import Carbon
 from ..metering.shared_counts import SharedCounts
 from ..metering.statements import Due
@@ -92,7 +92,7 @@ class Worker:
                 policies=list(self._router.chain.names),
                 metering=MeteringState,
                 version=self._version,
-                tenants=self._keys.keys.tenants if self._keys else (DEFAULT_TENANT,),
+                tenants=tenants_of(self._keys),
             )
         )
 

@@ -73,6 +73,7 @@ def test_a_gpu_is_lost_and_comes_back(serve_on, driver):
     assert f'jevons_meter_up{{device="{uuid_of(0)}"}} 0.0' in get(f"{process.admin}/metrics")[1]
     request_id, energy = ask(process, model="thinker", max_tokens=250)  # more than a second: too long to bridge unsaid
     assert energy["status"] == "provisional"
+    assert energy["joules"] is None
     assert get(f"{process.admin}/readyz")[0] == 200
 
     driver.set_fault(0, Fault.NONE)

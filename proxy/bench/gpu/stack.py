@@ -21,7 +21,7 @@ import aiohttp
 
 from ...errors import JevonsError
 from ...exchange import Dialect, Upstream
-from ...simulation.demo_stack import CHILD
+from ...simulation.children import CHILD, addresses_in, first_line, stop
 from ...simulation.gpu import SimulatedGpu
 from ...units import Seconds
 from ..visits import free_ports
@@ -51,27 +51,16 @@ class Stack:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop everything, the latest first."""
         for process in reversed(self._processes):
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    async with asyncio.timeout(STOP_SECONDS):
-                        await process.wait()
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+            await stop(process, STOP_SECONDS)
         self._folder.cleanup()
 
     async def start(self, *command: str) -> str:
         """Start a program that says in one line that it is up; gives the line. Raises JevonsError where it does not say so."""
         process = await self._spawn(*command)
-        line = b""
-        if process.stdout is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(START_SECONDS):
-                    line = await process.stdout.readline()
+        line = await first_line(process, START_SECONDS)
         if not line:
             raise JevonsError(f"`{' '.join(command[-6:])}` did not start; what it says stands above")
-        return line.decode().strip()
+        return line
 
     async def _spawn(self, *command: str, log: IO[bytes] | None = None, environment: Mapping[str, str] | None = None) -> Process:
         """In our folder; what it says goes to `log`, or else its output comes here and its errors go where ours do."""
@@ -125,7 +114,7 @@ class Stack:
         path.write_text(write_config(upstream))
         path.chmod(0o600)
         line = await self.start(sys.executable, "-c", CHILD, "serve", "--config", str(path), "--log-level", "error")
-        main, admin = (word.removesuffix("/v1") for word in line.replace(",", " ").split() if word.startswith("http"))
+        main, admin = addresses_in(line)
         return main, admin
 
 

@@ -147,6 +147,19 @@ def test_the_first_price_comes_from_the_bins_that_are_open():
     assert energy_of(work.account, engine, [device]).joules == pytest.approx(2 * 90.0)
 
 
+def test_a_device_that_was_lost_gives_no_first_price():
+    """What it had counted of the bin before it was lost is no price of the whole of it."""
+    engine, device = make_engine(), make_device()
+    work = StreamedWork(Account(WIDTH, 10.0, 1), engine, 0.0)
+    engine.works[work] = None
+    work.account.bin(40).add(Quantities(tokens=100.0))
+    device.counter.add(Sample("gpu", 10.0, 0.0), oldest_open=0)
+    device.counter.add(Sample("gpu", 10.05, 3.0), oldest_open=0)
+    assert energy_of(work.account, engine, [device]).joules == pytest.approx(3.0)
+    device.counter.add(Sample("gpu", 10.15, problem="GPU is lost"), oldest_open=0)
+    assert energy_of(work.account, engine, [device]).joules is None
+
+
 def test_what_fell_into_a_gap_leaves_a_floor():
     """The whole is unknown, what was measured of it is its least."""
     account = make_account(40.0)

