@@ -63,6 +63,9 @@ class Workers:
     def sample(self, sample):
         self.owner.sample(sample)
 
+    def served(self, engines, served, at):
+        return self.owner.served(engines, served, at)
+
     def settle(self, now):
         dues = self.owner.dues(now)
         for number, worker in self.live.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -104,6 +105,8 @@ class Account:
     """Whether its tokens are seen as they arrive, and not only expected."""
     output: int | None = None
     """The tokens of its answers, as the server counted them."""
+    most_output: float = math.inf
+    """The tokens of each of them, at most, where the request says it."""
 
     def deposit(self, begin: Seconds, end: Seconds, work: Quantities, oldest_open: int) -> None:
         """Spread work evenly over the time from `begin` to `end`."""

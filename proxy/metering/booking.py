@@ -16,7 +16,13 @@ _MOST_TAKEN: Final = 0.9
 _FEWEST_TO_TIME: Final = 100
 """Tokens of a prompt whose reading says how fast the engine reads."""
 PROMPT_DOUBT: Final = 0.25
-"""How far, relative, the estimate of a prompt from its text may be off."""
+"""How far, relative, the estimate of a prompt from its text may be off, at the least."""
+_UNKNOWN_PROMPT_DOUBT: Final = 0.5
+"""The same, and for all prompts alike, as long as the server has counted none."""
+_SURE: Final = 2.0
+"""Standard deviations."""
+_NOTICE_SECONDS: Final[Seconds] = 0.25
+"""So long may a token be on its way, and so long may a server take to notice that nobody listens any more."""
 
 
 class PromptTokens:
@@ -29,6 +35,8 @@ class PromptTokens:
         self._estimate = estimate
         self._engine = engine
         self._is_counted = False
+        self._is_learned = engine.tokens_per_estimate.is_known
+        """Whether any prompt had been counted when this one was estimated."""
         self._waited: Seconds | None = None
         """Until the first token; None before it."""
 
@@ -50,12 +58,24 @@ class PromptTokens:
                 self._engine.saw_reading(self._waited / seconds)
         self._engine.saw_prompt(usage.prompt, usage.cached, self._estimate)
 
-    def seen(self, account: Account, output: float, output_doubt: float) -> Seen:
-        """Together with so much output; some servers count the prompt once for each of several answers."""
+    def seen(self, account: Account, output: float, output_doubt: float, backlog: float | None = None) -> Seen:
+        """Together with so much output; some servers count the prompt once for each of several answers.
+
+        `backlog`: what the server has decoded and has not arrived, as its rate lets expect; None where it decodes nothing.
+        """
+        unseen = 0.0
         if account.output is not None:
             output, output_doubt = account.output, 0.0
+        elif backlog is not None:
+            unseen = backlog + _NOTICE_SECONDS * self._engine.tokens_per_second.value * account.sequences
+            unseen = max(0.0, min(unseen, account.most_output * account.sequences - output))
         tokens = self.tokens * account.sequences
-        return Seen(tokens, self.fresh, output, 0.0 if self._is_counted else PROMPT_DOUBT * tokens, output_doubt * output)
+        doubt = bias = 0.0
+        if not self._is_counted and self._is_learned:
+            doubt = tokens * max(PROMPT_DOUBT, _SURE * math.sqrt(self._engine.length_error.value))
+        elif not self._is_counted:
+            bias = tokens * _UNKNOWN_PROMPT_DOUBT
+        return Seen(tokens, self.fresh, output, doubt, output_doubt * output, bias, unseen)
 
     @property
     def doubt(self) -> float:
@@ -109,6 +129,16 @@ def book_tokens(account: Account, engine: Engine, tokens: float, prompt: float, 
     steps = tokens * engine.step_shares.mean(*span)
     context = prompt + (account.settled.tokens + tokens / 2) / account.sequences
     account.deposit(*span, Quantities(steps=steps, tokens=tokens, context=tokens * context), engine.oldest_open)
+
+
+def book_late_tokens(account: Account, engine: Engine, prompt: PromptTokens, seen: Seen, now: Seconds) -> None:
+    """An attempt is given up at `now`: what its server usually decodes for it until it has noticed is its work too."""
+    tokens = seen.output_unseen * engine.bypass.late_share
+    if tokens > 0.0:
+        seconds = tokens / (engine.tokens_per_second.value * account.sequences)
+        context = tokens * (prompt.tokens + (seen.output + tokens / 2) / account.sequences)
+        work = Quantities(steps=tokens * engine.step_share, tokens=tokens, context=context)
+        account.deposit(now, now + seconds, work, engine.oldest_open)
 
 
 def book_reply(account: Account, engine: Engine, prompt: PromptTokens, tokens: float, span: tuple[Seconds, Seconds]) -> None:

@@ -26,9 +26,9 @@ GAIN_BOUND: Final = 0.9 * SENSOR_GAIN_LIMIT
 """Nine of ten cards are within this, relative."""
 OPEN_DOUBT: Final = 0.15
 """Standard deviation, relative, of work priced at the last bin's price because its own has not settled."""
-UNSEEN_DOUBT: Final = 0.04
+UNSEEN_DOUBT: Final = 0.03
 """Of what is charged beside tokens that are only expected."""
-BYPASS_DOUBT: Final = 0.12
+BYPASS_DOUBT: Final = 0.07
 """Of what is charged beside the work of others: its context and its steps are taken to be as ours."""
 NEIGHBOURS: Final = 1.3
 """Bins next to each other are off together: so much the more variance have their sums."""

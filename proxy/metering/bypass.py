@@ -7,6 +7,9 @@ bins, as that of a request would, whose charge goes to the account `bypass`.
 
 Who decodes with others shares their steps. Sequences in the batch are as their tokens, so of the `S` steps that `g` tokens of
 ours were decoded in, `b` tokens of others bear `S x b/(g + b)`, and ours what is left.
+
+Who leaves is decoded for until the server has noticed, and what was on the way then never arrives: such tokens are late work of
+the attempt that was given up, and no traffic of others (`balance.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from ..metering_state import BypassState
 from ..observed import ServedTokens
 from ..units import Seconds
 from .account import Quantities
+from .balance import Balance
 from .bins import spread
 
 SUSPECTED_SECONDS: Final[Seconds] = 30.0
@@ -37,10 +41,9 @@ DEFAULT_CONTEXT: Final = 512.0
 _UNEVEN: Final = 1.25
 _USUAL: Final = 0.25
 """Per bin: steps of ours are what they have been in the last second, where they are fewer in this bin alone."""
-_BAND_TOKENS: Final = 32.0
-_BAND_SHARE: Final = 0.02
-"""Of what was served. What differs by less may be a difference in counting; it is forgotten bit by bit."""
-_BAND_KEPT: Final = 0.8
+_LEAST_OF_PROMPTS: Final = 1.0
+_LEAST_OF_OUTPUT: Final = 0.25
+"""As `Balance.least`: prompts are guessed one by one, and how late a server notices is much the same from one to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class Seen:
     output: float
     prompt_doubt: float = 0.0
     output_doubt: float = 0.0
+    prompt_unseen: float = 0.0
+    """Beyond `prompt`, what the server may have counted for it, and for others in the same way; `output_unseen` likewise."""
+    output_unseen: float = 0.0
 
 
 class Attempts(Protocol):
@@ -70,38 +76,17 @@ class Done:
     prompt: float = 0.0
     fresh: float = 0.0
     output: float = 0.0
+    prompt_unseen: float = 0.0
+    """Beyond `prompt`, what the server may have counted for those that it has told nothing of; `output_unseen` likewise."""
+    output_unseen: float = 0.0
 
     def add(self, seen: Seen) -> None:
         """One more is over."""
         self.prompt += seen.prompt
         self.fresh += seen.fresh
         self.output += seen.output
-
-
-@dataclass(slots=True)
-class Balance:
-    """Tokens of one kind: what was served less what was seen, less what has been found. Negative: the server counts later."""
-
-    surplus: float = 0.0
-    _last: tuple[float, float] | None = None
-
-    def observe(self, served: float, seen: float, leeway: float) -> float:
-        """Compare both since the last time; returns the tokens of others, at least 0.
-
-        `leeway` is how far, at most, the server may lag behind: what is missing beyond that will never be counted.
-        """
-        last, self._last = self._last, (served, seen)
-        if last is None or served < last[0]:  # the first reading, or a server that was started anew
-            self.surplus = -leeway
-            return 0.0
-        served_since, seen_since = served - last[0], seen - last[1]
-        self.surplus = max(self.surplus + served_since - seen_since, -(leeway + max(0.0, seen_since)))
-        if self.surplus <= _BAND_TOKENS + _BAND_SHARE * served_since:
-            if self.surplus > 0.0:
-                self.surplus *= _BAND_KEPT
-            return 0.0
-        found, self.surplus = self.surplus, 0.0
-        return found
+        self.prompt_unseen += seen.prompt_unseen + seen.prompt_doubt
+        self.output_unseen += seen.output_unseen + seen.output_doubt
 
 
 class BypassWork:
@@ -117,6 +102,8 @@ class BypassWork:
         self.output_tokens = 0.0
         self.is_watched = False
         """Whether the server's counters are read, as `mark` last found."""
+        self.late_share = 0.0
+        """Of what the server may have decoded unseen for an attempt that is given up, what it usually does."""
         self._context = DEFAULT_CONTEXT
         self._usual_steps = 0.0
         """Of ours, in a bin."""
@@ -169,6 +156,24 @@ def _share_of_ours(tokens: float, steps: float, others: float, alone: float) -> 
 
 
 @dataclass(slots=True)
+class _Passed:
+    """Tokens of one kind that passed through here, at all engines behind a server."""
+
+    over: float = 0.0
+    unseen: float = 0.0
+    in_flight: float = 0.0
+    doubt: float = 0.0
+    """Of attempts in flight, what may have been counted beyond that."""
+
+    def hold_against(self, balance: Balance, served: float, *, is_suspected: bool) -> float:
+        """What the server has counted beyond that since the last time."""
+        leeway = self.in_flight + self.doubt
+        return balance.observe(
+            served, self.over + leeway, leeway, doubt=self.doubt, unseen=self.unseen, is_suspected=is_suspected
+        )
+
+
+@dataclass(slots=True)
 class _Engine:
     """One engine behind a server, as a watch sees it."""
 
@@ -185,8 +190,8 @@ class BypassWatch:
     """The last reading."""
     found_at: Seconds = -math.inf
     """When tokens of others were last found."""
-    _prompt: Balance = field(default_factory=Balance)
-    _output: Balance = field(default_factory=Balance)
+    _prompt: Balance = field(default_factory=lambda: Balance(least=_LEAST_OF_PROMPTS))
+    _output: Balance = field(default_factory=lambda: Balance(least=_LEAST_OF_OUTPUT))
     _last: ServedTokens | None = None
     _fresh_share: float = 1.0
     _backlog: Quantities = field(default_factory=Quantities)
@@ -207,7 +212,8 @@ class BypassWatch:
 
     def begin_anew(self) -> None:
         """Not all that passed through here is known: compare from the next reading on."""
-        self._prompt, self._output = Balance(), Balance()
+        self._prompt.begin_anew()
+        self._output.begin_anew()
 
     def holds_at(self, now: Seconds, *, is_quiet: bool) -> Seconds:
         """Until when bins may settle: no further than the counters tell, where others may be there or nobody is waiting."""
@@ -221,6 +227,8 @@ class BypassWatch:
         self._learn_cache(served, fresh_share)
         if prompt + output > 0.0:
             self.found_at = at
+        for engine in self.engines:
+            engine.bypass.late_share = self._output.late_share
         if math.isinf(before):
             return
         begin = max(before, at - LONGEST_INTERVAL_SECONDS)
@@ -245,20 +253,24 @@ class BypassWatch:
 
     def _compare(self, served: ServedTokens, last: ServedTokens) -> tuple[float, float]:
         """The tokens of others. What is counted at the end is compared a reading later: a server may know of an end first."""
-        prompt = output = prompt_leeway = output_leeway = 0.0
+        prompt, output, is_suspected = _Passed(), _Passed(), self.is_suspected(self.at)
         for engine in self.engines:
-            done = engine.bypass.done
-            prompt += done.fresh if served.is_prompt_fresh else done.prompt
-            output += done.output
-            seen = list(engine.attempts.seen(self.at))
+            done, seen = engine.bypass.done, list(engine.attempts.seen(self.at))
+            prompt.over += done.fresh if served.is_prompt_fresh else done.prompt
+            prompt.unseen += done.prompt_unseen
+            output.over += done.output
+            output.unseen += done.output_unseen
             if not served.prompt_at_end:
-                prompt_leeway += sum(one.fresh if served.is_prompt_fresh else one.prompt for one in seen)
-                prompt_leeway += math.hypot(*(one.prompt_doubt for one in seen))
+                prompt.in_flight += sum(one.fresh if served.is_prompt_fresh else one.prompt for one in seen)
+                prompt.doubt += sum(one.prompt_unseen for one in seen) + math.hypot(*(one.prompt_doubt for one in seen))
             if not served.output_at_end:
-                output_leeway += sum(one.output for one in seen) + math.hypot(*(one.output_doubt for one in seen))
+                output.in_flight += sum(one.output for one in seen)
+                output.doubt += math.hypot(*(one.output_doubt for one in seen))
+                if not is_suspected:  # else what is on its way evens out, and to wait for it would put others' work too late
+                    output.doubt += sum(one.output_unseen for one in seen)
         return (
-            self._prompt.observe((last if served.prompt_at_end else served).prompt, prompt + prompt_leeway, prompt_leeway),
-            self._output.observe((last if served.output_at_end else served).output, output + output_leeway, output_leeway),
+            prompt.hold_against(self._prompt, (last if served.prompt_at_end else served).prompt, is_suspected=is_suspected),
+            output.hold_against(self._output, (last if served.output_at_end else served).output, is_suspected=is_suspected),
         )
 
     def _release(self, bypass: BypassWork, at: Seconds, seconds: Seconds, oldest_open: int) -> None:

@@ -37,6 +37,11 @@ class Chunking:
         is_merged = self._all >= _ENOUGH_CHUNKS and self._even >= _MERGED * self._all
         return self._size if is_merged else 1
 
+    @property
+    def is_uneven(self) -> bool:
+        """Whether enough was seen, and it was not cut evenly."""
+        return self._all >= _ENOUGH_CHUNKS and self._even < _MERGED * self._all
+
     def see(self, tokens: float, chunks: float, sequences: int) -> None:
         """A stream of so many sequences is over."""
         sure = chunks - _LOOSE_CHUNKS * sequences

@@ -5,6 +5,10 @@ D&B 2025, Apache-2.0), shipped beside this module. `b` was measured at some mean
 and at long answers tell the context term apart: on an H100, Qwen3-8B, 14B and 32B give 3.4e-5, 2.8e-5 and 4.5e-5 J per
 context token. A prompt token is 2 FLOP per active parameter at half of the card's dense bf16 peak and its full power. All of
 this only has to be right in its ratios: the meter sets the total.
+
+A model that is not in the table takes F and the token's term from power laws through all of its rows. Each row foretold by laws
+through the rows of all other models, the ratio of the two has a logarithm off by 0.45 (standard deviation); foretold by the
+row of the model that is nearest in size, by 0.7.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
 from ..exchange import Coefficients
+from ..units import Joules
 
 DEFAULT_BILLIONS: Final = 8.0
 _CONTEXT_JOULES_AT_8B: Final = 3.4e-5
@@ -29,6 +35,8 @@ _HALF_PEAK: Final = 0.5
 _EXPERTS: Final = r"(\d+)x(\d+(?:\.\d+)?)b(?![a-z])"
 _EXPERTS_PER_TOKEN: Final = 2
 """As in the Mixtral family, whose names count experts."""
+_TUNED: Final = r"-(?:instruct|it|chat|base|hf)(?=-|$)"
+"""What names add to say how a model was trained: it has the same layers, and costs the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,31 @@ class Card:
     watts: float
 
 
+@dataclass(frozen=True, slots=True)
+class PowerLaw:
+    """How a term grows with a model's size: `joules x billions^by_size x (billions / active)^by_experts x the card's factor`."""
+
+    joules: float
+    """Of a dense model of one billion parameters on an H100."""
+    by_size: float
+    by_experts: float
+    cards: Mapping[str, float]
+    """By the card's mark; 1 where there is none."""
+
+    def at(self, billions: float, active: float, card: str) -> Joules:
+        """The term of a model of so many parameters, of which so many are active."""
+        return (
+            self.joules
+            * math.pow(billions, self.by_size)
+            * math.pow(billions / active, self.by_experts)
+            * self.cards.get(card, 1.0)
+        )
+
+
+FIXED_LAW: Final = PowerLaw(0.4705, 1.011, -0.140, {"A100": 1.821, "B200": 0.786})
+"""Of F. Both by least squares of logarithms through the chat rows whose models tell their size by name."""
+TOKEN_LAW: Final = PowerLaw(0.01957, 0.755, -0.388, {"A100": 1.389, "B200": 0.475})
+"""Of the per-token term, without the context's."""
 CARDS: Final = (Card("H100", 989e12, 700.0), Card("A100", 312e12, 400.0), Card("B200", 2250e12, 1000.0))
 """The first is taken where the device is unknown; an H200 is an H100 with more memory."""
 
@@ -55,6 +88,12 @@ class Fit:
     joules_per_step: float
     joules_per_token: float
     output_tokens: float
+
+    @property
+    def token_joules(self) -> Joules:
+        """The per-token term without what the mean context added to it: half of it at the least."""
+        mean_context = _PROMPT_TOKENS + self.output_tokens / 2
+        return max(self.joules_per_token / 2, self.joules_per_token - context_joules(self.billions) * mean_context)
 
 
 def billions_of(model: str) -> float | None:
@@ -76,24 +115,30 @@ def active_billions_of(model: str) -> float | None:
 
 
 def prior(model: str, gpu: str | None) -> Coefficients:
-    """Start values for a model on a GPU, by their names; the nearest in size where the model is not in the table."""
+    """Start values for a model on a GPU, by their names: its own row, or the laws where it is not in the table."""
     card = next((card for card in CARDS if gpu and re.search(rf"{card.mark}(?!\d)", gpu)), CARDS[0])
-    rows = [row for row in _load_fits() if card.mark in row.gpu]
     billions = billions_of(model) or DEFAULT_BILLIONS
-    name = model.rsplit("/", 1)[-1].lower()
-    exact = [row for row in rows if row.model.rsplit("/", 1)[-1].lower() == name]
-    row = min(exact or rows, key=lambda row: abs(math.log(row.billions / billions)))
-    context = _CONTEXT_JOULES_AT_8B * (billions / DEFAULT_BILLIONS) ** _CONTEXT_EXPONENT
-    mean_context = _PROMPT_TOKENS + row.output_tokens / 2
+    active = min(billions, active_billions_of(model) or billions)
+    row = next((row for row in load_fits() if card.mark in row.gpu and _bare(row.model) == _bare(model)), None)
+    context = context_joules(billions)
     return Coefficients(
-        fixed_joules_per_step=row.joules_per_step,
-        joules_per_token=max(row.joules_per_token / 2, row.joules_per_token - context * mean_context),
+        fixed_joules_per_step=row.joules_per_step if row else FIXED_LAW.at(billions, active, card.mark),
+        joules_per_token=row.token_joules if row else TOKEN_LAW.at(billions, active, card.mark),
         joules_per_context_token=context,
         joules_per_prompt_token=2e9 * (active_billions_of(model) or billions) * card.watts / (_HALF_PEAK * card.flops),
     )
 
 
-def _load_fits() -> list[Fit]:
+def context_joules(billions: float) -> Joules:
+    """The context term of a model of so many parameters, on any card."""
+    return _CONTEXT_JOULES_AT_8B * math.pow(billions / DEFAULT_BILLIONS, _CONTEXT_EXPONENT)
+
+
+def _bare(model: str) -> str:
+    return re.sub(_TUNED, "", model.rsplit("/", 1)[-1].lower())
+
+
+def load_fits() -> list[Fit]:
     """The chat rows whose model names its size, the newest measurements first."""
     table = json.loads(files(__package__).joinpath("ml_energy_fit.json").read_text())
     columns = {name: index for index, name in enumerate(table["meta"]["columns"])}

@@ -229,7 +229,7 @@ class Collector(Attribution):
                 done = self.engines[name].bypass.done = Done()
                 gone = self._gone.get(name, Done())
                 for part in (
-                    (gone.prompt, gone.fresh, gone.output),
+                    (gone.prompt, gone.fresh, gone.output, gone.prompt_unseen, gone.output_unseen),
                     *(member.sights[name].done for member in self._members.values() if name in member.sights),
                 ):
                     add_done(done, part)
@@ -350,4 +350,6 @@ class Collector(Attribution):
             used.joules_per_context_token,
             used.joules_per_prompt_token,
         )
-        return Model(coefficients, tuple(tuple(row) for row in engine.fit.covariance), engine.is_estimated)
+        return Model(
+            coefficients, tuple(tuple(row) for row in engine.fit.covariance), engine.is_estimated, engine.bypass.late_share
+        )

@@ -210,6 +210,7 @@ class Contributor(Attribution):
         engine.coefficients = Coefficients(*model.coefficients)
         engine.fit.covariance = [list(row) for row in model.covariance]
         engine.is_estimated = model.is_estimated
+        engine.bypass.late_share = model.late_share
 
     def energy(self, engine_name: str, account: Account) -> Energy:
         """What an attempt has consumed, as far as it is known now; what was stated and has no price is as open as the rest."""
@@ -227,7 +228,7 @@ class Contributor(Attribution):
         return Sight(
             engine.name,
             bool(engine.works),
-            (done.prompt, done.fresh, done.output),
+            (done.prompt, done.fresh, done.output, done.prompt_unseen, done.output_unseen),
             sum_seen(engine.seen(now)),
             engine.tokens_per_second.value,
             engine.tokens_per_chunk.value,

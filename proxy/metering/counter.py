@@ -147,6 +147,11 @@ class DeviceCounter:
         return _PLACED_BY_CADENCE if self._cadence.period_seconds is not None else _PLACED_BY_READING
 
     @property
+    def edge_seconds(self) -> Seconds:
+        """How far off, a standard deviation, the energy of a bin is cut at its edges: not at all where the cadence is known."""
+        return 0.0 if self._cadence.period_seconds is not None else _PLACED_BY_READING
+
+    @property
     def is_up(self) -> bool:
         """Whether the last reading succeeded."""
         return self.problem is None

@@ -37,6 +37,8 @@ CPU_SCOPE: Final = "cpu"
 _FASTER: Final = 0.5
 _SLOWER: Final = 0.005
 """Of the way to what a prompt's reading took: a wait may hold a queue, so only a short one says much."""
+_LEAST_GUESSED: Final = 1.3
+"""Tokens per chunk: with fewer, a server splits or holds back characters and guesses nothing."""
 _SAME_STEP_SECONDS: Final = 0.002
 """Replies that come so close together were done by one step."""
 
@@ -202,6 +204,11 @@ class Engine:
             self.steps_per_chunk = self.chunking.steps_per_chunk
             self.fit = Fit(self.fit.start, doubt=self.fit.doubt)
             self.coefficients = self.fit.start
+
+    @property
+    def is_guessing(self) -> bool:
+        """Whether a chunk is what a step has guessed right, now more and now less: speculative decoding."""
+        return self.chunking.is_uneven and self.tokens_per_chunk.value >= _LEAST_GUESSED
 
     @property
     def length_doubt_share(self) -> float:

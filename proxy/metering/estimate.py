@@ -1,9 +1,9 @@
 """Energy where nothing can be read: the work at the coefficients of the table, said to be an estimate and no more.
 
-How far such a figure may be off is read from the table itself: each of its 52 chat rows is foretold by the row of the model
-that is nearest in size among all other models, on an H100 whatever the card was. Over batches of 1 to 128 the measured energy
-per token lies between 0.40 and 2.42 times what was foretold in nine rows of ten. Cards that are not in the table, quantised
-weights and requests that others send to the same server come on top: it is an order of magnitude.
+How far such a figure may be off is read from the table itself: each of its 52 chat rows is foretold by the laws through the
+rows of all other models (`coefficients`). At every batch of 1 to 128 the measured energy per token lies between 0.45 and 2.75
+times what was foretold in nine rows of ten. Cards that are not in the table, quantised weights and requests that others send to
+the same server come on top: it is an order of magnitude.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ..exchange import Coefficients, Energy, EnergyStatus, Method
 from ..units import Joules
 from .coefficients import billions_of
 
-LOW: Final = 0.4
-HIGH: Final = 2.5
+LOW: Final = 0.45
+HIGH: Final = 2.75
 FLAG: Final = "estimated"
 SCOPE: Final = "gpu"
 """What the table's energy covers."""

@@ -21,8 +21,11 @@ from ..exchange import Coefficients
 from ..units import Joules, Seconds, Watts
 from .account import Quantities
 
-TABLE_DOUBT: Final = 0.4
-"""How far, relative, each ratio of start values from the table of public measurements may be off for another engine."""
+TABLE_DOUBT: Final = 0.33
+"""How far, relative, each ratio of start values from the table of public measurements may be off for another engine.
+
+The ratio of a fixed to a token's energy, foretold for each chat row of the ML.ENERGY table by the laws through the rows of all
+other models (`coefficients`), has a logarithm off by 0.45 (standard deviation): 0.33 for each of the two terms."""
 GIVEN_DOUBT: Final = 0.2
 """The same of values that the configuration gives."""
 TERMS: Final = 4
@@ -35,12 +38,18 @@ FURTHEST: Final = 3.0
 WINDOW_SECONDS: Final = 1.0
 """Long against a counter's step, so that little energy falls beyond a window's edges."""
 _MEMORY_SECONDS: Final = 1200.0
-_PULL: Final = 1e-5
-"""Towards the common factor, per second of what was seen: the variance that errors in the sums add to each term's share."""
+_NOISE: Final = 1.6e-6
+"""The variance of a window's relative error: over a term's variance at the start it is the pull towards the common factor, per
+second of what was seen."""
 _PULL_SECONDS: Final = 60.0
 """So many seconds' worth of it from the beginning."""
 _DEPENDENCE: Final = 6.0
-"""By how much the windows say less than independent ones would: found by the coverage of the bounds in simulation."""
+"""By how much the windows say less than independent ones would: found by the coverage of the bounds in simulation.
+
+Of what several engines have in common it is asked of the values too. At an even load next to nothing tells their steps apart,
+and what seems to is mostly noise: there the ratio of the start values is to stay. One engine's terms do not suffer, since what
+an even load cannot tell apart does not matter at that load.
+"""
 _OUTLIER: Final = 0.3
 """A window whose joules are so far, relative, from what is expected weighs less."""
 _SWEEPS: Final = 40
@@ -220,11 +229,12 @@ class Regression:
     def solve(self) -> float:
         """Find the factors that explain best what was seen; returns what all terms have in common."""
         common = self._common()
-        pull = self._pull()
+        noise = self._noise() * (_DEPENDENCE if len(self.fits) > 1 else 1.0)
         for _ in range(_SWEEPS):
             for term in range(self._terms):
                 number, kind = divmod(term, TERMS)
                 most = FURTHEST * (max(1.0, self.fits[number].tokens_per_step) if kind == 0 else 1.0)
+                pull = noise / self.fits[number].doubt ** 2
                 self._descend(term, pull, common, (common / FURTHEST, common * most))
             self._descend(self._terms, 0.0, 0.0, (0.0, math.inf))
         return common
@@ -236,8 +246,8 @@ class Regression:
         total = sum(self._sums[:terms]) - idle * sum(self._squares[terms][:terms])
         return max(total / square, 1e-6) if square > 0.0 else 1.0
 
-    def _pull(self) -> float:
-        return _PULL * (self._weight + _PULL_SECONDS)
+    def _noise(self) -> float:
+        return _NOISE * (self._weight + _PULL_SECONDS)
 
     def _descend(self, term: int, pull: float, towards: float, bounds: tuple[float, float]) -> None:
         """The best factor of one term, given the others."""
@@ -253,17 +263,17 @@ class Regression:
     def _covariance(self) -> list[Row]:
         """Of all terms' relative errors: the start's, less what has been learned.
 
-        With a doubt `d` at the start and a pull `p`, least squares leaves `d^2 p (A + p)^-1`, where `A` are the squares seen;
+        With doubts `d` at the start and noise `n`, least squares leaves `n (A + n / d^2)^-1`, where `A` are the squares seen;
         these count for less than they would if the windows were independent and their sums exact.
         """
-        pull, terms = _DEPENDENCE * self._pull(), range(self._terms)
-        doubts = [fit.doubt for fit in self.fits for _ in range(TERMS)]
-        matrix = [[self._squares[i][j] + (pull if i == j else 0.0) for j in terms] for i in terms]
+        noise, terms = _DEPENDENCE * self._noise(), range(self._terms)
+        variances = [fit.doubt**2 for fit in self.fits for _ in range(TERMS)]
+        matrix = [[self._squares[i][j] + (noise / variances[i] if i == j else 0.0) for j in terms] for i in terms]
         inverse = _inverse(matrix)
-        if not all(0.0 <= pull * inverse[i][i] <= 1.0 for i in terms):
+        if not all(0.0 <= noise * inverse[i][i] <= variances[i] for i in terms):
             # So much of what prompts varied by was noise that nothing is left of what was seen.
-            return [[doubts[i] ** 2 if i == j else 0.0 for j in terms] for i in terms]
-        return [[doubts[i] * doubts[j] * pull * inverse[i][j] for j in terms] for i in terms]
+            return [[variances[i] if i == j else 0.0 for j in terms] for i in terms]
+        return [[noise * inverse[i][j] for j in terms] for i in terms]
 
     def _rival_doubts(self, covariance: list[Row]) -> list[float]:
         """For each engine, the standard deviation of its work over that of all others, at what they usually do."""

@@ -251,6 +251,8 @@ class Metering:
             is_streamed=request.stream,
             decodes=request.endpoint.generates,
         )
+        if request.max_tokens is not None:
+            work.account.most_output = request.max_tokens
         return MeteredAttempt(self, upstream, work)
 
     def _receive(self, samples: list[Sample]) -> None:

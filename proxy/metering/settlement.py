@@ -21,10 +21,13 @@ _FULL: Final = 0.5
 """The share of a bin that must be busy before its price is compared with others."""
 _LEAST_BUSY: Final = 0.2
 """The share of a bin that must be busy before its power says how fast the engine works."""
-_UNCLEAN_SPREAD: Final = 0.02
-"""What is said of a bin's price, at the least, where its energy was interpolated or bridged: 14 %, squared."""
+_UNCLEAN_SPREAD: Final = 0.012
+"""What is said of a bin's price, at the least, where its energy was interpolated or bridged: 11 %, squared."""
 _EVENED: Final = 0.75
-"""Of the scatter of prices, what comes of tokens being expected too early or too late where all are, and evens out."""
+"""Of the scatter of prices, what comes of tokens being taken to be too early or too late, and evens out, where all are expected
+and not seen, or are the work of others."""
+_FOR_GOOD: Final = 0.5
+"""Of the scatter of prices, at the least what does not come of misplaced edges."""
 _WHOLE: Final = 0.99
 """The share of a bin that must be busy before its price says what work costs."""
 
@@ -250,13 +253,24 @@ def settle_device(ledger: DeviceLedger, settling: Bin, payers: list[Bill]) -> No
         if len(payers) > 1:
             bill.flags.add("shared_device")
         bill.busy_seconds = max(bill.busy_seconds, busy_seconds)
-        bill.spread = max(bill.spread, ledger.expected.spread if is_clean else max(_UNCLEAN_SPREAD, ledger.expected.spread))
+        bill.spread = max(bill.spread, _spread(ledger, is_clean=is_clean))
         share = bill.engine.shares[counter.device.id]
         price = (busy - due) / predicted * share
         bill.price += price
         if len(payers) > 1:
             bill.rivalry += price * (1.0 - bill.total.base * share / predicted) * bill.engine.fit.rival_doubt
     _send_correction(counter.device.id, payers, due)
+
+
+def _spread(ledger: DeviceLedger, *, is_clean: bool) -> float:
+    """How far, relative, the price of a bin may be off for good: the mean square.
+
+    What a bin lacks since its edges are misplaced its neighbours have. Who is in both has it too; who began or ended there is
+    in doubt by that all the same (`bounds`).
+    """
+    spread = ledger.expected.spread if is_clean else max(_UNCLEAN_SPREAD, ledger.expected.spread)
+    by_edges = 2.0 * (ledger.counter.edge_seconds / ledger.width) ** 2
+    return max(_FOR_GOOD * spread, spread - by_edges)
 
 
 def _due(ledger: DeviceLedger, payers: list[Bill], busy: Joules, predicted: Joules, *, is_whole: bool) -> Joules:
@@ -305,7 +319,8 @@ def charge(bill: Bill) -> None:
         return
     bypass_share = bill.bypass.base / total.base
     unseen_share = min(1.0, bill.unseen / total.base)
-    spread = bill.spread * (1.0 - _EVENED * unseen_share) + bill.late / total.base**2
+    spread = bill.spread * (1.0 - _EVENED * min(1.0, unseen_share + bypass_share)) + bill.late / total.base**2
+    own = 0.0 if bill.rivalry else 1.0 / total.base  # who pays for a bin alone pays what it was, whatever its price
     fixed_share, context_share, prompt_share = total.fixed / total.base, total.context / total.base, total.prompt / total.base
     for account, base, fixed, context, prompt in bill.entries:
         charge, joules = account.charge, base * price
@@ -313,7 +328,7 @@ def charge(bill: Bill) -> None:
         charge.by_fixed += price * fixed - joules * fixed_share
         charge.by_context += price * context - joules * context_share
         charge.by_prompt += price * prompt - joules * prompt_share
-        charge.scatter += spread * joules * joules
+        charge.scatter += spread * joules * joules * (1.0 - base * own)
         if bypass_share:
             charge.beside_bypass += joules * bypass_share
         if bill.rivalry:

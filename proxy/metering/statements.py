@@ -47,9 +47,9 @@ class Sight(msgspec.Struct, frozen=True, array_like=True):
     engine: str
     is_open: bool
     """Whether anything is in flight or not settled."""
-    done: tuple[float, float, float]
+    done: tuple[float, float, float, float, float]
     """Tokens of attempts that are over, as in `Done`."""
-    seen: tuple[float, float, float, float, float]
+    seen: tuple[float, float, float, float, float, float, float]
     """Tokens of those in flight, as in `Seen`."""
     tokens_per_second: float
     tokens_per_chunk: float
@@ -75,6 +75,8 @@ class Model(msgspec.Struct, frozen=True, array_like=True):
     coefficients: tuple[float, float, float, float]
     covariance: tuple[tuple[float, ...], ...]
     is_estimated: bool
+    late_share: float = 0.0
+    """As of `BypassWork`."""
 
 
 class Settled(msgspec.Struct, frozen=True, array_like=True):
@@ -176,14 +178,16 @@ def take_settled(bill: Bill, told: Settled) -> None:
         ]
 
 
-def add_done(one: Done, other: tuple[float, float, float]) -> None:
+def add_done(one: Done, other: tuple[float, float, float, float, float]) -> None:
     """Count what another process has done, too."""
     one.prompt += other[0]
     one.fresh += other[1]
     one.output += other[2]
+    one.prompt_unseen += other[3]
+    one.output_unseen += other[4]
 
 
-def sum_seen(seen: list[Seen]) -> tuple[float, float, float, float, float]:
+def sum_seen(seen: list[Seen]) -> tuple[float, float, float, float, float, float, float]:
     """Tokens in flight, all together; doubts are independent."""
     return (
         sum(one.prompt for one in seen),
@@ -191,4 +195,6 @@ def sum_seen(seen: list[Seen]) -> tuple[float, float, float, float, float]:
         sum(one.output for one in seen),
         sum(one.prompt_doubt**2 for one in seen) ** 0.5,
         sum(one.output_doubt**2 for one in seen) ** 0.5,
+        sum(one.prompt_unseen for one in seen),
+        sum(one.output_unseen for one in seen),
     )

@@ -12,7 +12,7 @@ from typing import Final
 from ..exchange import Usage
 from ..units import Seconds
 from .account import Account, Quantities
-from .booking import PromptTokens, book_reply, book_tokens
+from .booking import PromptTokens, book_late_tokens, book_reply, book_tokens
 from .bypass import Seen
 from .engine import Engine
 
@@ -80,12 +80,13 @@ class BufferedWork:
         """What the server's rates lead to expect by now."""
         seconds = max(0.0, now - self.account.started - self._prefill_seconds)
         tokens = self._engine.tokens_per_second.value * self.account.sequences * seconds
-        return self._prompt.seen(self.account, tokens, _OUTPUT_DOUBT)
+        return self._prompt.seen(self.account, tokens, _OUTPUT_DOUBT, 0.0)
 
     def end(self, now: Seconds) -> None:
         """Leave the batch; a reply that never came pays for what was expected of it until now."""
         self.accrue(now)
         self._accrued_until = math.inf
+        book_late_tokens(self.account, self._engine, self._prompt, self.seen(now), now)
         self._engine.leave(self.account.sequences, now)
 
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from ..exchange import Usage
 from ..units import Seconds
 from .account import Account, Quantities
-from .booking import PromptTokens, book_missing_prompt, book_reply
+from .booking import PromptTokens, book_late_tokens, book_missing_prompt, book_reply
 from .bypass import Seen
 from .engine import Engine
 
@@ -22,6 +22,8 @@ _NOTED_ERROR: Final = 0.02
 _FEWEST_CHUNKS_FOR_A_RATE: Final = 4
 _OUTPUT_DOUBT: Final = 0.1
 """How far, relative, the tokens taken from chunks may be off while the server has not counted them."""
+_STEADY: Final = 0.9
+"""Of the rate within a bin, what a stream keeps up over longer, while prompts are read in between: who is slower is behind."""
 
 
 class Work(Protocol):
@@ -185,13 +187,19 @@ class StreamedWork:
         if completion and self._seen_chunks:
             if abs(completion - self._seen_tokens) > max(1.0, _NOTED_ERROR * completion):
                 account.flags.add("chunk_tokens")
+            if not self._engine.is_guessing:  # what was guessed wrong was computed too: a step costs the same
+                self._correct_tokens(decoded, now)
             self._engine.saw_chunks(completion, self._seen_chunks, account.sequences)
-            self._correct_tokens(decoded, now)
 
-    def seen(self, now: Seconds) -> Seen:  # noqa: ARG002 - the protocol's; what has arrived is known at any time
-        """What has arrived, and the prompt as it is estimated until the server counts it."""
+    def seen(self, now: Seconds) -> Seen:
+        """What has arrived, and what may be on its way; the prompt as it is estimated until the server counts it."""
         tokens = self._seen_tokens + self._chunks * self._engine.tokens_per_chunk.value
-        return self._prompt.seen(self.account, tokens, _OUTPUT_DOUBT)
+        backlog = 0.0
+        if self._prompt_span is not None and tokens > 0.0:
+            rate = self._engine.tokens_per_second.value * self.account.sequences
+            behind = _STEADY * (now - self._prompt_span[1]) * rate - tokens
+            backlog = max(0.0, behind, (now - self._last) * rate)
+        return self._prompt.seen(self.account, tokens, _OUTPUT_DOUBT, backlog)
 
     def _correct_tokens(self, actual: float, now: Seconds) -> None:
         """Let the decoded tokens sum to `actual`: open bins are scaled, or where there are none the last one pays."""
@@ -210,6 +218,8 @@ class StreamedWork:
         """Leave the batch; without a first token only the part of the prompt that can have been read is charged."""
         self._flush()
         self._deposit(now, now, 0, self._due_steps * self._engine.step_share)
+        if self._edge:
+            book_late_tokens(self.account, self._engine, self._prompt, self.seen(now), now)
         self._engine.waiting.pop(self.account, None)
         if self._edge:
             self._engine.leave(self.account.sequences, now)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import chain
 
 from jevons.policies.policy import Facts
 
 from ..exchange import Record, Request, Target, Tier
-from ..holdout import Holdout, Pair, Saving, measure_saving
+from ..holdout import Holdout, Pair, PairSums, Saving, measure_saving
 from .messages import Sampled
 
 
@@ -20,6 +21,7 @@ class Holdouts(Holdout):
         self._said: dict[int, Sampled] = {}
         self._gone_requests = 0
         self._gone_joules = 0.0
+        self._gone_sums = PairSums()
         self._gone_pairs: list[Pair] = []
 
     def take(self, member: int, sampled: Sampled) -> None:
@@ -33,11 +35,13 @@ class Holdouts(Holdout):
         if said is not None:
             self._gone_requests += said.requests
             self._gone_joules += said.joules
+            self._gone_sums = self._gone_sums.plus(said.sums)
             self._gone_pairs += _pairs(said)
 
     def _sum_up(self) -> None:
         self.requests = self._gone_requests + sum(said.requests for said in self._said.values())
         self.joules = self._gone_joules + sum(said.joules for said in self._said.values())
+        self.sums = reduce(PairSums.plus, (said.sums for said in self._said.values()), self._gone_sums)
 
     @property
     def saving(self) -> Saving:

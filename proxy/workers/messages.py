@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from ..holdout import PairSums
 from ..metering.meter import Device
 from ..metering.statements import Due, Model, Settled, Statement
 from ..observed import Intensity, LineState, ServerState
@@ -146,11 +147,12 @@ class Passed(_Message):
 
 
 class Sampled(_Message):
-    """What a worker's holdout has found: requests, joules, and pairs as (tier, own, other)."""
+    """What a worker's holdout has found: requests, joules, the latest pairs as (tier, own, other), and the sums over all."""
 
     requests: int
     joules: Joules
     pairs: tuple[tuple[str, Joules, Joules], ...]
+    sums: PairSums = PairSums()
 
 
 class Remembered(_Message):

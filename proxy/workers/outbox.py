@@ -68,4 +68,4 @@ class Outbox:
         holdout = router.holdout
         if holdout is not None and holdout.requests and (is_last or self._turn % _PAIRS_EVERY == 0):
             pairs = tuple((pair.routed.value, pair.own, pair.other) for pair in holdout.pairs)
-            self._link.send(Sampled(holdout.requests, holdout.joules, pairs))
+            self._link.send(Sampled(holdout.requests, holdout.joules, pairs, holdout.sums))

@@ -76,7 +76,7 @@ class Worker:
         self._router = Router(self._config, self._upstreams, self._metering, self._affinity, memory=memory)
         self._counted = self._make_counted()
         self._outbox = Outbox(link, self._counted, self._balances, wants_records=welcome.wants_records)
-        self._records = RecordStore()
+        self._records = RecordStore(on_score=self._counted.scored)
         self._archive = Archive(link)
         self._health: Health | None = None
         self._fleet: Fleet | None = None

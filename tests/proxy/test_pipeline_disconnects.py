@@ -118,6 +118,27 @@ async def test_a_client_that_leaves_stops_the_upstream_and_is_charged(start_upst
     assert (await proxy.metrics())["jevons_requests_total"]["cancelled", "chat"] == len(names)
 
 
+@pytest.mark.parametrize("stage", Stage)
+async def test_leaving_a_reply_that_is_put_together_from_a_stream(start_upstream, start_proxy, stage):
+    """The client waits for a whole reply while its stream is read: it leaves, and the model server stops."""
+    upstream = await start_upstream(physics=SLOW, remembers=9)
+    proxy = await start_proxy({"url": upstream.url, "reassemble": True})
+    await proxy.post(CHAT, {**BODIES[CHAT], "max_tokens": 2})  # shows what a whole reply looks like
+    upstream.server.quirks = Quirks(hang=HANGS[stage])
+    balance = proxy.balance()
+    async with proxy.dial() as client:
+        await client.post(CHAT, {**BODIES[CHAT], "stream": False}, {"x-request-id": "mine"})
+        await reach(stage, upstream, "mine", None, None)
+        client.reset()
+        async with asyncio.timeout(1):
+            await until(lambda: "mine" in upstream.server.engine.cancelled)
+    assert json.loads(upstream.server.received[-1].body)["stream"] is True
+    record = await proxy.settled(proxy.find("mine"))
+    assert (record["outcome"], [attempt["outcome"] for attempt in record["attempts"]]) == ("cancelled", ["cancelled"])
+    assert record["energy"]["joules"] > 0
+    assert proxy.balance() == pytest.approx(balance, abs=1e-6)
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("path", BODIES)
 async def test_leaving_while_the_energy_is_awaited(start_upstream, start_proxy, path, stream):

@@ -109,7 +109,7 @@ async def test_what_is_not_escalated(start_scripted, start_proxy, fields, header
 
 
 async def test_a_client_that_leaves_during_an_escalation_stops_it(start_scripted, start_proxy):
-    """Both tries are in the record, and its budget's reservation is given back."""
+    """Both tries are in the record with their joules, and its budget's reservation is given back."""
 
     async def hangs(call):
         await call.forever()
@@ -118,13 +118,21 @@ async def test_a_client_that_leaves_during_an_escalation_stops_it(start_scripted
     policies = [*ESCALATE, budget]
     proxy, servers = await pair(start_scripted, start_proxy, answer("Lim", "length"), hangs, policies=policies)
     balances = proxy.app.router.memory.balances
-    asking = asyncio.create_task(proxy.post(CHAT, BODIES[CHAT]))
+    balance = proxy.balance()
+    asking = asyncio.create_task(proxy.post(CHAT, BODIES[CHAT], {"x-request-id": "mine"}))
     await until(lambda: servers[1].calls)
     assert balances.reservations == 1
     asking.cancel()
     await asyncio.wait([asking])
     await until(servers[1].calls[0].has_left.is_set)
     await until(lambda: balances.reservations == 0)
+    record = await proxy.settled(proxy.find("mine"))
+    tries = [(attempt["upstream"], attempt["outcome"]) for attempt in record["attempts"]]
+    assert (record["outcome"], tries) == ("cancelled", [("chat", "rejected"), ("chat-2", "cancelled")])
+    joules = [attempt["energy"]["joules"] for attempt in record["attempts"]]
+    assert record["energy"]["joules"] == pytest.approx(sum(joules), rel=1e-12)
+    assert await proxy.in_flight() == 0
+    assert proxy.balance() == pytest.approx(balance, abs=1e-6)
 
 
 # Thinking

@@ -23,6 +23,8 @@ class Workload:
     name: str
     title: str
     plan: Plan
+    draws: int = 6
+    """Runs, each with engines of its own: more where a whole run stands and falls with how they were drawn."""
 
 
 def mixed(dice: random.Random) -> Iterator[Job]:
@@ -87,7 +89,7 @@ def _varied(name: str, title: str, change: Callable[[Plan], Plan]) -> Workload:
 
 
 WORKLOADS: Final = (
-    Workload("mixed", "16 concurrent streams, mixed lengths", _MIXED),
+    Workload("mixed", "16 concurrent streams, mixed lengths", _MIXED, draws=24),
     _varied(
         "listed",
         "the same, by a model that is in the table",
@@ -115,6 +117,7 @@ WORKLOADS: Final = (
         "shared",
         "two engines on one GPU, 8 concurrent each",
         Plan((*_clients(mixed, 8), *_clients(mixed, 8, engine=1)), engines=(EnginePlan(), EnginePlan())),
+        draws=40,
     ),
     Workload(
         "shared-pausing",

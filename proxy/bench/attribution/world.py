@@ -35,9 +35,9 @@ SCRAPE_SECONDS: Final[Seconds] = 1.0
 DELIVERY_SECONDS: Final[Seconds] = 0.002
 """A step's tokens reach the proxy at most so much later."""
 
-UNLIKE: Final = 0.4
-"""The ratio of a fixed to a token's energy, foretold for each chat row of the ML.ENERGY table by the model that is nearest in
-size among the others, has a logarithm off by 0.57 (robust standard deviation): 0.4 for each of the two terms."""
+UNLIKE: Final = 0.33
+"""The ratio of a fixed to a token's energy, foretold for each chat row of the ML.ENERGY table by the laws through the rows of
+all other models, has a logarithm off by 0.45 (standard deviation): 0.33 for each of the two terms."""
 
 Jobs = Callable[[random.Random], Iterator[Job]]
 

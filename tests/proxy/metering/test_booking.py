@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from jevons.proxy.exchange import Coefficients, Usage
 from jevons.proxy.metering.account import Account, Quantities
-from jevons.proxy.metering.booking import PromptTokens, book_missing_prompt, book_reply, book_tokens
+from jevons.proxy.metering.booking import PromptTokens, book_late_tokens, book_missing_prompt, book_reply, book_tokens
+from jevons.proxy.metering.bypass import Seen
 from jevons.proxy.metering.engine import Engine
 
 WIDTH = 0.25
@@ -102,3 +103,49 @@ def test_what_has_settled_is_not_booked_again(engine, account):
     assert account.open_work().prompt == 0.0
     assert account.bins[43].tokens == pytest.approx(20.0)
     assert account.open_work().steps == pytest.approx(20.0)
+
+
+# What may have been served and has not been seen
+
+
+def test_prompts_are_doubted_alike_until_one_was_counted(engine, account):
+    """Estimates may all be off in the same direction; once that is learned, each may be off by itself; counted, none is."""
+    first = PromptTokens(100, engine).seen(account, 0.0, 0.0)
+    assert (first.prompt_doubt, first.prompt_unseen) == (0.0, 50.0)
+    engine.saw_prompt(200, 0, 100)
+    prompt = PromptTokens(100, engine)
+    learned = prompt.seen(account, 0.0, 0.0)
+    assert learned.prompt_unseen == 0.0
+    assert learned.prompt_doubt >= 0.25 * learned.prompt
+    prompt.count(Usage(prompt=150))
+    counted = prompt.seen(account, 0.0, 0.0)
+    assert (counted.prompt, counted.prompt_doubt, counted.prompt_unseen) == (150.0, 0.0, 0.0)
+
+
+def test_tokens_may_be_on_their_way(engine, account):
+    """A quarter of a second of them at the server's rate, and what is behind already: no more than the request allows."""
+    prompt = PromptTokens(100, engine)
+    assert prompt.seen(account, 10.0, 0.0).output_unseen == 0.0
+    assert prompt.seen(account, 10.0, 0.0, 0.0).output_unseen == pytest.approx(7.5)
+    assert prompt.seen(account, 10.0, 0.0, 40.0).output_unseen == pytest.approx(47.5)
+    account.most_output = 30
+    assert prompt.seen(account, 10.0, 0.0, 40.0).output_unseen == pytest.approx(20.0)
+    assert prompt.seen(account, 31.0, 0.0, 40.0).output_unseen == 0.0
+    account.output = 12
+    counted = prompt.seen(account, 10.0, 0.1, 40.0)
+    assert (counted.output, counted.output_doubt, counted.output_unseen) == (12, 0.0, 0.0)
+
+
+def test_late_tokens_follow_the_end(engine, account):
+    """As many as usual are booked in the time that the server takes over them; where nothing is known of it, none."""
+    engine.enter(1, 10.0)
+    prompt, seen = PromptTokens(100, engine), Seen(100.0, 100.0, 20.0, output_unseen=12.0)
+    book_late_tokens(account, engine, prompt, seen, 11.0)
+    assert not account.bins
+    engine.bypass.late_share = 0.25
+    book_late_tokens(account, engine, prompt, seen, 11.0)
+    work = account.open_work()
+    assert (work.tokens, work.steps) == pytest.approx((3.0, 3.0))
+    assert work.context == pytest.approx(3.0 * 121.5)
+    assert min(account.bins) == 44
+    assert max(account.bins) <= 44 + 1

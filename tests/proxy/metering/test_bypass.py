@@ -10,7 +10,6 @@ from jevons.proxy.metering.account import Quantities
 from jevons.proxy.metering.bypass import (
     LONGEST_HOLD_SECONDS,
     SUSPECTED_SECONDS,
-    Balance,
     BypassWatch,
     BypassWork,
     Seen,
@@ -47,77 +46,6 @@ def total(work):
     for quantities in work.bins.values():
         sum_.add(quantities)
     return sum_
-
-
-# The balance
-
-
-def test_what_nobody_saw_is_found():
-    """After the first reading, whatever is served beyond what is seen."""
-    balance = Balance()
-    assert balance.observe(1000.0, 0.0, 0.0) == 0.0
-    assert balance.observe(2000.0, 300.0, 0.0) == 700.0
-    assert balance.observe(2500.0, 800.0, 0.0) == 0.0
-
-
-def test_a_server_that_counts_late_owes():
-    """What is missing one time is carried over, and is not found again when it comes."""
-    balance = Balance()
-    balance.observe(0.0, 0.0, 0.0)
-    assert balance.observe(0.0, 500.0, 500.0) == 0.0
-    assert balance.observe(500.0, 500.0, 0.0) == 0.0
-    assert balance.observe(1000.0, 500.0, 0.0) == 500.0
-
-
-def test_what_will_never_be_counted_is_forgotten():
-    """Tokens that the server never counts (of requests that were cancelled) hide no others for ever."""
-    balance = Balance()
-    balance.observe(0.0, 0.0, 0.0)
-    balance.observe(0.0, 10_000.0, 0.0)
-    balance.observe(0.0, 10_000.0, 0.0)
-    assert balance.observe(400.0, 10_000.0, 0.0) == 400.0
-
-
-def test_a_server_that_starts_anew():
-    """Its counters begin at 0: that interval tells nothing, the next one does."""
-    balance = Balance()
-    balance.observe(1_000_000.0, 0.0, 0.0)
-    assert balance.observe(50.0, 0.0, 0.0) == 0.0
-    assert balance.observe(1050.0, 0.0, 0.0) == 1000.0
-
-
-def test_differences_in_counting_are_not_others():
-    """A server that counts one per cent more than it reports is not served past the proxy."""
-    balance = Balance()
-    for second in range(10_000):
-        assert balance.observe(second * 505.0, second * 500.0, 0.0) == 0.0
-
-
-amounts = st.floats(0.0, 10_000.0)
-
-
-@given(st.lists(st.tuples(amounts, amounts, amounts), max_size=50))
-def test_never_less_than_nothing_nor_more_than_was_served(history):
-    """Whatever is served and seen, what is found is between nothing and all of it."""
-    balance, served, seen, found = Balance(), 0.0, 0.0, 0.0
-    balance.observe(served, seen, 0.0)
-    for more_served, more_seen, leeway in history:
-        served, seen = served + more_served, seen + more_seen
-        one = balance.observe(served, seen, leeway)
-        assert one >= 0.0
-        found += one
-    assert found <= served * (1 + 1e-9)
-
-
-@given(st.lists(st.tuples(amounts, st.floats(0.0, 5.0)), min_size=1, max_size=50))
-def test_what_was_all_ours_is_never_found(history):
-    """As long as everything that was served is seen, or may have been, nobody else is suspected."""
-    balance, ours, counted = Balance(), 0.0, 0.0
-    balance.observe(0.0, 0.0, 0.0)
-    for more, delay in history:
-        ours += more
-        counted = max(counted, ours - delay * 100.0)
-        assert balance.observe(counted, ours, ours - counted) == 0.0
 
 
 # Work in bins

@@ -69,3 +69,17 @@ def test_several_sequences_have_a_remainder_each():
 def test_it_is_never_less_than_one(replies, sequences):
     """Whatever was counted."""
     assert told(replies, sequences) >= 1
+
+
+def test_what_varies_is_uneven():
+    """Once enough was seen of it, and never where replies are cut evenly."""
+    dice = random.Random(2)
+    uneven = Chunking()
+    assert not uneven.is_uneven
+    for _ in range(20):
+        uneven.see(sum(dice.choice([1, 2, 3, 4]) for _ in range(100)), 100, 1)
+    assert uneven.is_uneven
+    even = Chunking()
+    for length in range(100, 400, 10):
+        even.see(length, math.ceil(length / 3), 1)
+    assert not even.is_uneven

@@ -1,10 +1,15 @@
 """Start values of the energy model, from names."""
 
+import math
+import statistics
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from table_laws import family, fit_law, fixed, foretell, token
 
-from jevons.proxy.metering.coefficients import active_billions_of, billions_of, prior
+from jevons.proxy.metering.coefficients import FIXED_LAW, TOKEN_LAW, active_billions_of, billions_of, load_fits, prior
+from jevons.proxy.metering.fitting import TABLE_DOUBT
 
 H100 = "NVIDIA H100 80GB HBM3"
 
@@ -39,13 +44,48 @@ def test_a_measured_model_has_its_own_row():
     assert coefficients.joules_per_prompt_token == pytest.approx(2 * 8e9 * 700 / (0.5 * 989e12))
 
 
-def test_an_unknown_model_takes_the_nearest_in_size():
-    """A 3B that was never measured has the row of the nearest; one without a size that of an 8B."""
-    assert (
-        prior("acme/Nova-65B", H100).fixed_joules_per_step
-        == prior("meta-llama/Llama-3.3-70B-Instruct", H100).fixed_joules_per_step
-    )
+@pytest.mark.parametrize("name", ["Llama-3.1-8B", "acme/Llama-3.1-8B-chat", "meta-llama/Llama-3.1-8B-Instruct"])
+def test_how_a_model_was_trained_changes_nothing(name):
+    """The same layers in the same row, under the name of the base or of a tuned model."""
+    assert prior(name, H100).fixed_joules_per_step == 3.1626
+
+
+def test_an_unknown_model_follows_the_laws():
+    """F grows with the size, a token's energy with less than that, and experts at rest cost little; no size is an 8B's."""
+    small, large, mixture = prior("acme/Nova-7B", H100), prior("acme/Nova-70B", H100), prior("acme/Nova-70B-A7B", H100)
+    assert large.fixed_joules_per_step == pytest.approx(10**1.011 * small.fixed_joules_per_step)
+    assert large.joules_per_token == pytest.approx(10**0.755 * small.joules_per_token)
+    assert mixture.joules_per_token == pytest.approx(10**-0.388 * large.joules_per_token)
     assert prior("mystery", H100) == prior("mystery-8B", H100)
+
+
+@pytest.mark.parametrize(("law", "term"), [(FIXED_LAW, fixed), (TOKEN_LAW, token)], ids=["fixed", "token"])
+def test_the_laws_are_those_of_the_table(law, term):
+    """Fitted anew they are what stands in the module, to its three digits."""
+    found = fit_law(term)
+    assert found.joules == pytest.approx(law.joules, rel=1e-3)
+    assert (found.by_size, found.by_experts) == pytest.approx((law.by_size, law.by_experts), abs=1e-3)
+    assert found.cards == pytest.approx(law.cards, rel=1e-3)
+
+
+def nearest(row, term):
+    """The term of the other model on that card that is nearest in size: what is beaten."""
+    others = [other for other in load_fits() if family(other) != family(row) and other.gpu[:4] == row.gpu[:4]]
+    return term(min(others, key=lambda other: abs(math.log(other.billions / row.billions))))
+
+
+def test_the_doubt_is_what_the_table_shows():
+    """F over a token's energy, foretold for each row by the other models: its error is no more than two doubts together.
+
+    Nor is it a tenth less; and by the row that is nearest in size it would be half as much again.
+    """
+    errors, by_nearest = [], []
+    for row in load_fits():
+        ratio = fixed(row) / token(row)
+        errors.append(math.log(foretell(row, fixed) / foretell(row, token) / ratio))
+        by_nearest.append(math.log(nearest(row, fixed) / nearest(row, token) / ratio))
+    assert 0.9 * math.sqrt(2.0) * TABLE_DOUBT < statistics.stdev(errors) <= math.sqrt(2.0) * TABLE_DOUBT
+    assert statistics.stdev(by_nearest) > 1.5 * statistics.stdev(errors)
 
 
 @pytest.mark.parametrize(

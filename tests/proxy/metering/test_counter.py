@@ -274,3 +274,13 @@ def test_energy_can_be_divided_by_who_was_there():
     counter = DeviceCounter(GPU, bin_seconds=WIDTH, divide=lambda *_: [(40, 0.9), (41, 0.1)])
     feed(counter, (10.0, 1000.0, None), (10.5, 1100.0, None))
     assert [counter.peek(index) for index in (40, 41)] == pytest.approx([90.0, 10.0])
+
+
+def test_edges_are_exact_where_the_cadence_is_known():
+    """A counter that moves every 100 ms and is read twice as often; at first the readings are all there is."""
+    counter = make_counter()
+    assert (counter.edge_seconds, counter.placing_seconds) == (0.015, 0.015)
+    for step in range(400):
+        at = 1000.0 + 0.05 * step
+        counter.add(Sample("gpu", at, 30.0 * (at // 0.1)), oldest_open=0)
+    assert (counter.edge_seconds, counter.placing_seconds) == (0.0, 0.004)

@@ -1,5 +1,7 @@
 """What is known of a model server: the batch, and the rates that its traffic has shown."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,3 +138,12 @@ def test_prompts_that_are_done_together_were_in_one_step():
     assert engine.read_prompt(10.001) == 0.0
     assert engine.read_prompt(10.1) == pytest.approx(10.0)
     assert engine.read_prompt(10.1) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("each", "is_guessing"), [((1, 2, 3, 4), True), ((3,), False), ((1,) * 19 + (2,), False)])
+def test_speculation_is_told_from_other_servers(each, is_guessing):
+    """Chunks of several tokens, now more and now less; not those of one size, nor a character held back now and then."""
+    dice, engine = random.Random(3), make_engine()
+    for _ in range(20):
+        engine.saw_chunks(sum(dice.choice(each) for _ in range(100)), 100, 1)
+    assert engine.is_guessing is is_guessing

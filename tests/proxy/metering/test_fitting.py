@@ -6,7 +6,7 @@ import pytest
 
 from jevons.proxy.exchange import Coefficients
 from jevons.proxy.metering.account import Quantities
-from jevons.proxy.metering.fitting import FURTHEST, Fit, Regression, Seen
+from jevons.proxy.metering.fitting import FURTHEST, GIVEN_DOUBT, TABLE_DOUBT, Fit, Regression, Seen
 
 TRUE = Coefficients(3.0, 0.05, 3e-5, 0.02)
 WIDTH = 0.25
@@ -158,3 +158,31 @@ def test_a_longer_window_is_waited_for():
     for second in range(8):
         assert fit.regression.seconds == pytest.approx(4.0 * (second // 4), rel=0.01)
         fit.regression.see([Seen(Quantities(steps=10, tokens=80))], 100.0, seconds=1.0, wanted=4.0)
+
+
+def test_what_is_given_is_left_less_easily():
+    """The same bins, at a load that tells little, move values that the configuration gives by less than the table's."""
+    moved = []
+    for doubt in (TABLE_DOUBT, GIVEN_DOUBT):
+        fit = Fit(Coefficients(6.0, 0.05, 3e-5, 0.02), doubt=doubt)
+        source = random.Random(1)
+        for _ in range(240):
+            work = Quantities(steps=10, tokens=80 * source.uniform(0.97, 1.03), context=80_000)
+            fit.regression.see([Seen(work)], work.joules(TRUE), seconds=WIDTH)
+        moved.append(abs(ratios(fit.coefficients)[0] / ratios(fit.start)[0] - 1.0))
+    assert moved[1] < 0.8 * moved[0]
+
+
+def test_noise_does_not_divide_engines_that_step_together():
+    """Two that are busy all the time, seen through errors of a per cent: how they compare stays near where it began."""
+    fits = [Fit(TRUE, doubt=TABLE_DOUBT), Fit(TRUE, doubt=TABLE_DOUBT)]
+    regression = Regression(fits)
+    for fit in fits:
+        fit.regression = regression
+    source = random.Random(4)
+    for _ in range(300):
+        works = [Quantities(20 * source.gauss(1, 0.01), 160 * source.gauss(1, 0.01), 80_000) for _ in fits]
+        joules = sum(work.joules(TRUE) for work in works) * source.gauss(1.0, 0.01)
+        regression.see([Seen(work) for work in works], joules, seconds=1.0)
+    first, second = (fit.coefficients.fixed_joules_per_step for fit in fits)
+    assert first == pytest.approx(second, rel=0.05)

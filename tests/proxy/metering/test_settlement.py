@@ -326,3 +326,34 @@ def test_doubts_of_the_model_are_carried_along():
     assert fixed.charge.by_fixed > 0.0 > fixed.charge.by_prompt
     for term in ("by_fixed", "by_context", "by_prompt"):
         assert getattr(fixed.charge, term) + getattr(prompt.charge, term) == pytest.approx(0.0)
+
+
+def settled_alike(*, watts=400.0, busy_engines=1, payers=2):
+    """So many attempts with the same work on each engine."""
+    ledger = make_ledger(watts=watts)
+    engines = [make_engine(f"model-{number}") for number in range(busy_engines)]
+    accounts = [in_flight(engine, [ledger], work=Quantities(tokens=10.0)) for engine in engines for _ in range(payers)]
+    settle(engines, ledger)
+    return ledger, accounts
+
+
+def test_who_pays_alone_is_not_in_doubt_about_the_price():
+    """Of a bin that is divided, what goes to others may be wrong; the only payer bears what it was."""
+    _, [alone] = settled_alike(payers=1)
+    ledger, accounts = settled_alike(payers=4)
+    assert alone.charge.joules == pytest.approx(100.0)
+    assert alone.charge.scatter == 0.0
+    expected = settlement_spread(ledger) * 25.0**2 * 0.75
+    assert [account.charge.scatter for account in accounts] == pytest.approx([expected] * 4)
+
+
+def test_beside_another_engine_nobody_pays_alone():
+    """The only payer of its engine divides the device with the other's."""
+    _, accounts = settled_alike(busy_engines=2, payers=1)
+    assert all(account.charge.scatter > 0.0 for account in accounts)
+
+
+def settlement_spread(ledger):
+    """What a clean bin's price may be off by, the mean square, where readings alone say when energy was consumed."""
+    spread = ledger.expected.spread
+    return max(0.5 * spread, spread - 2.0 * (ledger.counter.edge_seconds / WIDTH) ** 2)

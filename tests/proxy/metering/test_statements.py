@@ -57,8 +57,9 @@ def test_a_price_is_for_all_and_charged_to_ones_own(bill):
 
 
 def test_tokens_of_several():
-    """Counts add up, doubts as their squares."""
-    assert sum_seen([Seen(1, 2, 3, 3.0, 0.0), Seen(1, 2, 3, 4.0, 1.0)]) == (2, 4, 6, 5.0, 1.0)
-    done = Done(1.0, 2.0, 3.0)
-    add_done(done, (1.0, 1.0, 1.0))
-    assert done == Done(2.0, 3.0, 4.0)
+    """Counts and what is unseen add up, doubts as their squares."""
+    seen = [Seen(1, 2, 3, 3.0, 0.0, 10.0, 20.0), Seen(1, 2, 3, 4.0, 1.0, 30.0, 40.0)]
+    assert sum_seen(seen) == (2, 4, 6, 5.0, 1.0, 40.0, 60.0)
+    done = Done(1.0, 2.0, 3.0, 4.0, 5.0)
+    add_done(done, (1.0, 1.0, 1.0, 1.0, 1.0))
+    assert done == Done(2.0, 3.0, 4.0, 5.0, 6.0)

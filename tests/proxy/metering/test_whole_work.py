@@ -49,6 +49,17 @@ def test_a_buffered_reply_accrues_what_is_expected(engine):
     assert all_work(work).steps == pytest.approx(31.0)
 
 
+def test_a_buffered_reply_that_is_given_up(engine):
+    """It pays for what was expected of it, and for the usual late tokens; what it was is in doubt."""
+    engine.bypass.late_share = 0.2
+    work = begin(engine, BufferedWork)
+    work.accrue(START + 1.0)
+    expected, seen = all_work(work).tokens, work.seen(START + 1.0)
+    end(work, START + 1.0)
+    assert all_work(work).tokens - expected == pytest.approx(0.2 * seen.output_unseen)
+    assert seen.output_doubt == pytest.approx(0.5 * seen.output)
+
+
 def test_a_buffered_reply_ends_as_the_server_counted(engine):
     """What was expected in open bins is replaced."""
     work = begin(engine, BufferedWork)

@@ -194,6 +194,19 @@ def test_a_correction_cannot_reach_what_has_settled(engine):
     assert work.account.settled.tokens == settled
 
 
+def test_what_was_guessed_wrong_was_computed_too(engine):
+    """Under speculation a reply whose guesses were good costs no more per step than others: its steps count, not its tokens."""
+    for tokens in range(200, 240):
+        engine.saw_chunks(tokens, 100, 1)
+    assert engine.is_guessing
+    each = engine.tokens_per_chunk.value
+    work = begin(engine, StreamedWork)
+    last = stream(work, 20)
+    work.finish(last, Usage(prompt=100, cached=0, completion=70))
+    assert all_work(work).tokens == pytest.approx(19 * each)
+    assert "chunk_tokens" in work.account.flags
+
+
 def test_tokens_that_no_open_bin_has_go_into_the_last(engine):
     """Where everything has settled and the server counted more, the missing tokens are booked now."""
     work = begin(engine, StreamedWork)
@@ -315,3 +328,41 @@ def test_a_stream_ends_with_what_the_server_counted(chunks, completion, prompt, 
         assert done.prompt == pytest.approx(max(0, prompt - cached), abs=1e-6)
     assert min(done.prompt, done.tokens, done.steps, done.context) >= 0
     assert engine.decoding == 0
+
+
+# Who leaves
+
+
+def test_a_stream_that_is_given_up_was_decoded_for_a_little_longer(engine):
+    """The usual late tokens are its own; one that the server has counted has none."""
+    engine.bypass.late_share = 0.2
+    given_up, done = begin(engine, StreamedWork), begin(engine, StreamedWork)
+    last = [stream(work, 20) for work in (given_up, done)][-1]
+    given_up.finish(last, Usage(completion=20, is_estimated=True))
+    done.finish(last, Usage(prompt=100, completion=20))
+    before = [all_work(work).tokens for work in (given_up, done)]
+    unseen = given_up.seen(last).output_unseen
+    end(given_up, last)
+    end(done, last)
+    assert unseen > 0.0
+    assert all_work(given_up).tokens - before[0] == pytest.approx(0.2 * unseen)
+    assert all_work(done).tokens == before[1]
+    assert given_up.account.output is None
+
+
+def test_a_stream_that_is_given_up_before_its_first_token(engine):
+    """Nothing was decoded for it that anybody knows of."""
+    engine.bypass.late_share = 0.2
+    work = begin(engine, StreamedWork)
+    end(work, START + 1.0)
+    assert all_work(work).tokens == 0.0
+
+
+def test_a_stream_that_stands_still_may_be_behind(engine):
+    """Its client does not read, or the proxy is busy: the server goes on at its rate, as far as the request allows."""
+    work = begin(engine, StreamedWork)
+    last = stream(work, 20, rate=30.0)
+    near, far = work.seen(last).output_unseen, work.seen(last + 2.0).output_unseen
+    assert far == pytest.approx(near + 60.0, abs=2.0)
+    work.account.most_output = 32
+    assert work.seen(last + 2.0).output_unseen == pytest.approx(32 - work.seen(last).output)

@@ -20,7 +20,7 @@ def report():
     }
     scores["fitted"].half_widths, scores["fitted"].held, scores["fitted"].residual = [0.05, 0.06], 1.8, 2e-15
     machine = Machine("a processor", 2, "Linux", "Debian", "3.11")
-    study = Study([1, 2], [Row(WORKLOADS[0], 3, scores)], 61.0)
+    study = Study([Row(WORKLOADS[0], 3, scores, seeds=[1, 2])], 61.0)
     return Report(study, "jevons bench attribution", machine, datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
 
 
@@ -58,4 +58,15 @@ def test_the_data_is_all_of_it(report):
         "residual": 2e-15,
     }
     assert methods["wall-time"]["coverage"] is None
-    assert data["seeds"] == [1, 2]
+    assert data["workloads"]["mixed"]["seeds"] == [1, 2]
+
+
+def test_the_page_tells_the_seeds(report):
+    """Those of most rows, and by name those that have others."""
+    scores = report.study.rows[0].scores
+    assert "seeds 1 to 2\n" in markdown(report)
+    report.study.rows.append(Row(WORKLOADS[2], seeds=[1, 2, 3], scores=scores))
+    report.study.rows.append(Row(WORKLOADS[1], seeds=[1, 2], scores=scores))
+    assert f"seeds 1 to 2, of *{WORKLOADS[2].title}* 1 to 3\n" in markdown(report)
+    report.study.rows[:] = [Row(WORKLOADS[0], seeds=[7], scores=scores)]
+    assert "seeds 7\n" in markdown(report)

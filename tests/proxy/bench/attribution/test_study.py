@@ -1,6 +1,7 @@
 """Tests of the scoring."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from attribution_world import workload
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from jevons.proxy.bench.attribution.methods import METHODS
 from jevons.proxy.bench.attribution.study import QUICK_SEEDS, SEEDS, Score, gain_share, quantile, run_study
+from jevons.proxy.bench.attribution.workloads import WORKLOADS
 
 
 def test_bounds_are_held_against_every_gain():
@@ -38,8 +40,15 @@ def test_a_method_without_bounds_has_no_coverage():
 
 
 def test_what_is_reported_is_not_what_is_quick_alone():
-    """The quick run's seeds are among those of the full one."""
+    """The quick run's seeds are among those of the full one, which has enough of them for every workload."""
     assert set(QUICK_SEEDS) < set(SEEDS)
+    assert max(workload.draws for workload in WORKLOADS) <= len(set(SEEDS))
+
+
+def test_a_workload_has_as_many_runs_as_it_asks_for():
+    """Each with another seed, from the first on."""
+    [row] = run_study([replace(workload("mixed", seconds=6.0), draws=2)], is_quick=False, say=lambda _: None).rows
+    assert row.seeds == SEEDS[:2]
 
 
 def test_a_row_has_every_method():
