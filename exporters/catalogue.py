@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Final, Literal
+from dataclasses import fields
+from typing import Final
 
 from jevons.proxy.exchange import Coefficients, Outcome
 
-OTHER: Final = "other"
-"""The label value of whatever the configuration does not name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One label. `values` where they are few and fixed; else they are names from the configuration, or devices."""
-
-    name: str
-    values: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One family of series, under the name it is served by."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    unit: str
-    labels: tuple[Label, ...]
-    help: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The labels in their order."""
-        return tuple(label.name for label in self.labels)
-
+from .catalogue_routing import (
+    BUDGET_LIMIT,
+    BUDGET_USED,
+    ESCALATION_WASTED,
+    ESCALATIONS,
+    FEEDBACK_SCORE,
+    HOLDOUT_ENERGY,
+    HOLDOUT_PAIR_ENERGY,
+    HOLDOUT_PAIRS,
+    HOLDOUT_REQUESTS,
+    MEASURED_SAVING,
+    ROUTE_DECISIONS,
+    ROUTE_ENERGY,
+    SWITCH_NOT_HONOURED,
+)
+from .metric import Label, Metric
 
 DEVICE: Final = Label("device")
 UPSTREAM: Final = Label("upstream")
 ACCOUNT: Final = Label("account", ("attributed", "idle", "bypass", "unresolved"))
 OUTCOME: Final = Label("outcome", tuple(outcome.value for outcome in Outcome))
 TOKEN_TYPE: Final = Label("type", ("prompt", "cached", "reasoning", "completion"))
-DECISION: Final = Label("decision", ("direct", "reasoning", "pinned", "unsure", "rejected"))
 TERM: Final = Label("term", tuple(field.name for field in fields(Coefficients)))
 BYPASS_TYPE: Final = Label("type", ("prompt", "output"))
 CARBON_SOURCE: Final = Label("source", ("constant", "file", "uk_carbon_intensity", "electricity_maps"))
@@ -50,10 +37,14 @@ TENANT: Final = Label("tenant")
 SERVER: Final = Label("server")
 """An upstream's name, or `chat#1` and so on where it has several servers."""
 REFUSED: Final = Label("reason", ("full", "late"))
-BUDGET: Final = Label("budget")
-HOLDER: Final = Label("holder")
-SAVING_BOUND: Final = Label("bound", ("estimate", "low", "high"))
 
+SNAPSHOT_TIME: Final = Metric(
+    "jevons_snapshot_timestamp_seconds",
+    "gauge",
+    "seconds",
+    (),
+    "The Unix time of this snapshot. Scrapes within a second share one: who measures by two of them divides by its difference.",
+)
 BUILD_INFO: Final = Metric("jevons_build_info", "gauge", "", (Label("version"),), "Always 1; the version that runs.")
 
 DEVICE_ENERGY: Final = Metric(
@@ -205,20 +196,6 @@ REQUEST_DURATION: Final = Metric(
     (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600),
 )
 IN_FLIGHT: Final = Metric("jevons_requests_in_flight", "gauge", "", (UPSTREAM,), "Requests that the upstream is working on.")
-ROUTE_DECISIONS: Final = Metric(
-    "jevons_route_decisions_total",
-    "counter",
-    "",
-    (Label("policy"), DECISION),
-    "Decisions by the policy that made them.",
-)
-SWITCH_NOT_HONOURED: Final = Metric(
-    "jevons_switch_not_honoured_total",
-    "counter",
-    "",
-    (UPSTREAM,),
-    "Answers that thought although told not to, or did not although told to.",
-)
 LOOP_TASKS: Final = Metric(
     "jevons_event_loop_tasks",
     "gauge",
@@ -269,13 +246,6 @@ UPSTREAM_INFO: Final = Metric(
     (UPSTREAM, Label("model"), Label("reasoning", ("never", "always", "switchable"))),
     "Always 1; which model an upstream serves, and whether that model thinks before it answers.",
 )
-ROUTE_ENERGY: Final = Metric(
-    "jevons_route_energy_joules_total",
-    "counter",
-    "joules",
-    (Label("policy"), DECISION),
-    "Energy of finished requests by the policy that routed them and its decision; what is unknown is in none.",
-)
 TENANT_ENERGY: Final = Metric(
     "jevons_tenant_energy_joules_total",
     "counter",
@@ -298,35 +268,6 @@ PRICE: Final = Metric(
     (),
     "The configured price, in the operator's currency; times 3.6e6 per kWh. Absent where none is configured.",
 )
-HOLDOUT_REQUESTS: Final = Metric(
-    "jevons_holdout_requests_total",
-    "counter",
-    "",
-    (),
-    "Requests that were asked of the other tier too, behind the client's back and in nobody's figure, to measure what is saved.",
-)
-HOLDOUT_ENERGY: Final = Metric(
-    "jevons_holdout_energy_joules_total",
-    "counter",
-    "joules",
-    (),
-    "What these have consumed, as far as it is known.",
-)
-MEASURED_SAVING: Final = Metric(
-    "jevons_measured_saving_ratio",
-    "gauge",
-    "",
-    (SAVING_BOUND,),
-    "The share of joules that routing saves against always reasoning, by the holdout, with the bounds of its 95 % interval.",
-)
-BUDGET_USED: Final = Metric(
-    "jevons_budget_used_joules",
-    "gauge",
-    "joules",
-    (BUDGET, HOLDER),
-    "Joules spent or reserved in the window that runs, by whose they are: tenant, tenant/key, or all. Absent where none were.",
-)
-BUDGET_LIMIT: Final = Metric("jevons_budget_limit_joules", "gauge", "joules", (BUDGET, HOLDER), "How many there may be.")
 CONFIG_RELOAD: Final = Metric(
     "jevons_config_reload_total",
     "counter",
@@ -383,10 +324,16 @@ CATALOGUE: Final = (
     PRICE,
     HOLDOUT_REQUESTS,
     HOLDOUT_ENERGY,
+    HOLDOUT_PAIRS,
+    HOLDOUT_PAIR_ENERGY,
     MEASURED_SAVING,
+    FEEDBACK_SCORE,
+    ESCALATIONS,
+    ESCALATION_WASTED,
     BUDGET_USED,
     BUDGET_LIMIT,
     CONFIG_RELOAD,
     LEDGER_DROPPED,
+    SNAPSHOT_TIME,
     BUILD_INFO,
 )

@@ -8,6 +8,7 @@ When the queue is full the newest record is dropped and counted, so that no expo
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Sources:
     tenants: Sequence[str] = ()
     """Who may be named: those of the keys, and the one of everybody without a key."""
     surroundings: Surroundings = field(default_factory=Surroundings)
+    clock: Callable[[], float] = time.time
 
 
 class Exporter(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from .catalogue import CATALOGUE, Metric
+from .catalogue import CATALOGUE
+from .metric import Metric
 
 _HEAD: Final = """\
 # Metrics
@@ -14,6 +15,10 @@ _HEAD: Final = """\
 
 Served at `/metrics` on the admin listener, as Prometheus text or OpenMetrics. Each scrape shows one snapshot: in every one of
 them the four accounts of `jevons_energy_joules_total` sum to `jevons_device_energy_joules_total` of the device.
+
+Who scrapes within a second of another sees the same snapshot, rendered once and off the event loop. It carries its time in
+`jevons_snapshot_timestamp_seconds`: who measures a rate by two scrapes divides by the difference of these times, and not of their
+own clock's. The request header `cache-control: no-cache` asks for a fresh snapshot.
 
 Label values come from the configuration and the devices found; whatever else a request names is counted as `other`. What is
 unknown is absent and never 0. A device whose name in `jevons_device_info` ends in `(simulated)` is simulated, and so are

@@ -20,8 +20,10 @@ from jevons.proxy.metering_state import DeviceState, MeteringState
 from jevons.proxy.units import JOULES_PER_KWH
 
 from . import catalogue
-from .catalogue import OTHER, Metric
+from . import catalogue_routing as routing
 from .exporter import Sources
+from .metric import OTHER, Metric
+from .quality import Quality
 from .tally import Amounts, Labels, Spreads
 
 Series: TypeAlias = tuple[tuple[str, ...], float | None]
@@ -33,6 +35,7 @@ class PrometheusExporter(Collector):
 
     def __init__(self, sources: Sources) -> None:
         self._metering = sources.metering
+        self._clock = sources.clock
         self._version = sources.version
         self._upstreams = frozenset(sources.upstreams)
         self._policies = frozenset(sources.policies)
@@ -40,13 +43,13 @@ class PrometheusExporter(Collector):
         upstreams = tuple(sources.upstreams)
         self._requests = self._counter(catalogue.REQUESTS, (*upstreams, OTHER), catalogue.OUTCOME.values)
         self._tokens = self._counter(catalogue.TOKENS, upstreams, catalogue.TOKEN_TYPE.values)
-        self._decisions = self._counter(catalogue.ROUTE_DECISIONS, sources.policies, catalogue.DECISION.values)
-        self._not_honoured = self._counter(catalogue.SWITCH_NOT_HONOURED, upstreams)
+        self._decisions = self._counter(routing.ROUTE_DECISIONS, sources.policies, routing.DECISION.values)
+        self._not_honoured = self._counter(routing.SWITCH_NOT_HONOURED, upstreams)
         self._surroundings = sources.surroundings
         self._tenants = frozenset(sources.tenants)
         self._tenant_energy = self._counter(catalogue.TENANT_ENERGY, (*sources.tenants, OTHER))
         self._tenant_requests = self._counter(catalogue.TENANT_REQUESTS, (*sources.tenants, OTHER))
-        self._route_energy = self._counter(catalogue.ROUTE_ENERGY, sources.policies, catalogue.DECISION.values)
+        self._route_energy = self._counter(routing.ROUTE_ENERGY, sources.policies, routing.DECISION.values)
         self._reloads = self._counter(catalogue.CONFIG_RELOAD, catalogue.RELOAD_OUTCOME.values)
         self._energy = self._histogram(catalogue.REQUEST_ENERGY, upstreams)
         self._estimated = self._counter(catalogue.ESTIMATED_ENERGY, upstreams)
@@ -55,9 +58,13 @@ class PrometheusExporter(Collector):
         self._output_token = self._histogram(catalogue.TIME_PER_OUTPUT_TOKEN, upstreams)
         self._duration = self._histogram(catalogue.REQUEST_DURATION, upstreams)
         self._in_flight = self._counter(catalogue.IN_FLIGHT, upstreams)
+        self._quality = Quality()
+        self._tallies += self._quality.tallies
 
     def export(self, record: Record) -> None:
         """Observe the energy of a request, now that it is final; what is unknown, or may still change, is not observed."""
+        if len(record.attempts) > 1:
+            self._quality.settled(record)
         if record.energy.status is not EnergyStatus.FINAL or record.energy.joules is None:
             return
         upstream = self._upstream(record.upstream)
@@ -77,6 +84,8 @@ class PrometheusExporter(Collector):
         self._requests[upstream, record.outcome.value].inc()
         self._tenant_requests[(self._tenant(record.tenant),)].inc()
         self._count_tokens(record)
+        if len(record.attempts) > 1:
+            self._quality.answered(record)
         if record.time_to_first_token_seconds is not None:
             self._first_token[(upstream,)].observe(record.time_to_first_token_seconds)
         if record.duration_seconds is not None:
@@ -99,6 +108,10 @@ class PrometheusExporter(Collector):
     def switch_not_honoured(self, upstream: str) -> None:
         """Count an answer whose thinking was not as it had been switched."""
         self._not_honoured[(self._upstream(upstream),)].inc()
+
+    def scored(self, record: Record, score: float) -> None:
+        """Count what a client thinks of an answer, from 0 to 1."""
+        self._quality.scored(record, score)
 
     def take_changes(self) -> list[tuple[int, Labels, float, tuple[int, ...]]]:
         """What was counted since this was last asked, for another process that shows the whole."""
@@ -134,6 +147,7 @@ class PrometheusExporter(Collector):
     def collect(self) -> Iterator[Family]:
         """Every family once, with metering taken in one go."""
         yield from _metering_families(self._metering())
+        yield _family(catalogue.SNAPSHOT_TIME, [((), self._clock())])
         for tally in self._tallies:
             yield tally.family()
         yield from self._surroundings.families()

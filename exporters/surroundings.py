@@ -14,7 +14,8 @@ from jevons.proxy.observed import BudgetState, LineState, ServerState
 from jevons.proxy.units import JOULES_PER_KWH
 
 from . import catalogue
-from .catalogue import Metric
+from . import catalogue_routing as routing
+from .metric import OTHER, Metric
 
 ALL_HOLDERS: Final = "all"
 """Whose a budget is that counts everybody's joules together."""
@@ -34,7 +35,8 @@ class Surroundings:
     ledger_dropped: Callable[[], int] = int
     """Rows that the ledger could not take; without a ledger there are none."""
     holdout: Callable[[], Mapping[str, float]] = field(default=dict)
-    """`requests`, `joules`, and of the saving `estimate`, `low` and `high`; absent where they are not known."""
+    """`requests`, `joules`, of the pairs `pairs`, `pairs_routed` and `pairs_reasoning`, and of the saving `estimate`, `low` and
+    `high`; absent where they are not known."""
 
     budgets: Callable[[], Sequence[BudgetState]] = field(default=tuple)
     tenants: Callable[[], Collection[str]] = field(default=tuple)
@@ -47,11 +49,7 @@ class Surroundings:
         """One family each; what is unknown is left out."""
         dropped = catalogue.LEDGER_DROPPED
         yield CounterMetricFamily(dropped.name, dropped.help, value=self.ledger_dropped())
-        holdout = self.holdout()
-        for metric, name in ((catalogue.HOLDOUT_REQUESTS, "requests"), (catalogue.HOLDOUT_ENERGY, "joules")):
-            yield CounterMetricFamily(metric.name, metric.help, value=holdout.get(name, 0.0))
-        bounds = [bound for bound in catalogue.SAVING_BOUND.values if bound in holdout]
-        yield _gauge(catalogue.MEASURED_SAVING, {(bound,): holdout[bound] for bound in bounds})
+        yield from self._holdout()
         yield _gauge(catalogue.LOOP_TASKS, {(): float(self.count_tasks())})
         yield _gauge(catalogue.UPSTREAM_UP, {(name,): float(is_up) for name, is_up in self.are_up().items()})
         yield from self._faults()
@@ -60,16 +58,26 @@ class Surroundings:
         yield _gauge(catalogue.PUE, {(): self.pue})
         yield _gauge(catalogue.PRICE, {} if self.price_per_kwh is None else {(): self.price_per_kwh / JOULES_PER_KWH})
 
+    def _holdout(self) -> Iterator[Family]:
+        found = self.holdout()
+        counts = ((routing.HOLDOUT_REQUESTS, "requests"), (routing.HOLDOUT_ENERGY, "joules"), (routing.HOLDOUT_PAIRS, "pairs"))
+        for metric, name in counts:
+            yield _counter(metric, {(): found.get(name, 0.0)})
+        arms: dict[tuple[str, ...], float] = {(arm,): found.get(f"pairs_{arm}", 0.0) for arm in routing.PAIR_ARM.values}
+        yield _counter(routing.HOLDOUT_PAIR_ENERGY, arms)
+        bounds = [bound for bound in routing.SAVING_BOUND.values if bound in found]
+        yield _gauge(routing.MEASURED_SAVING, {(bound,): found[bound] for bound in bounds})
+
     def _budgets(self) -> Iterator[Family]:
         used: dict[tuple[str, ...], float] = {}
         limits: dict[tuple[str, ...], float] = {}
         known = {ALL_HOLDERS, *self.tenants()}
         for one in self.budgets():
-            labels = (one.name, one.holder if one.holder.partition("/")[0] in known else catalogue.OTHER)
+            labels = (one.name, one.holder if one.holder.partition("/")[0] in known else OTHER)
             used[labels] = used.get(labels, 0.0) + one.used_joules
             limits[labels] = limits.get(labels, 0.0) + one.limit_joules
-        yield _gauge(catalogue.BUDGET_USED, used)
-        yield _gauge(catalogue.BUDGET_LIMIT, limits)
+        yield _gauge(routing.BUDGET_USED, used)
+        yield _gauge(routing.BUDGET_LIMIT, limits)
 
     def _faults(self) -> Iterator[Family]:
         servers, lines = self.servers(), self.lines()

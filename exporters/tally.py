@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.utils import floatToGoString
 
-from .catalogue import Metric
+from .metric import Metric
 
 Labels: TypeAlias = tuple[str, ...]
 """Label values, in the order of the metric's labels."""

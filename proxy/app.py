@@ -88,7 +88,6 @@ class App:
         self.keys = CurrentKeys(load_keys(config.auth.keys_file)) if config.auth and config.auth.keys_file else None
         self.version = version("jevons")
         self.affinity = ResponseAffinity()
-        self.records = RecordStore()
         self.loaded_at = datetime.now(UTC)
         self.servers = servers = _servers(self.upstreams.values())
         """Of all upstreams, one or several each, as those hold them that look at all of them in turn."""
@@ -108,6 +107,7 @@ class App:
         self._watch_files(config)
         self._awaits_restart: list[str] = []
         self.exporter = self._make_exporter(config, self._listed)
+        self.records = RecordStore(on_score=self.exporter.scored)
         self.ledger = make_ledger(config.ledger, self.metering.state, self.version) if config.ledger else None
         self.otel = make_otel(config.otel, self.metering.state, self.version) if config.otel else None
         self.live = self._make_live()

@@ -11,7 +11,7 @@ import math
 import os
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from jevons.policies.caller import CallerPolicy
 from jevons.policies.limits import LimitsPolicy
 from jevons.policies.policy import PINNED, Facts
 
-from .exchange import EnergyStatus, Plan, Record, Request, Target, Tier
+from .exchange import EnergyStatus, Outcome, Plan, Record, Request, Target, Tier
 from .units import Joules, Seconds
 
 TENANT: Final = "jevons:holdout"
@@ -80,6 +80,19 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class PairSums:
+    """Of all pairs so far, those that are no longer kept among them."""
+
+    pairs: int = 0
+    routed: Joules = 0.0
+    reasoning: Joules = 0.0
+
+    def plus(self, other: PairSums) -> PairSums:
+        """Both together."""
+        return PairSums(self.pairs + other.pairs, self.routed + other.routed, self.reasoning + other.reasoning)
+
+
+@dataclass(frozen=True, slots=True)
 class Saving:
     """The share of joules saved against always reasoning, with its 95 % interval; None where too little is known."""
 
@@ -127,6 +140,7 @@ class Holdout:
         self.joules: Joules = 0.0
         """What it has consumed so far, as far as it is known."""
         self.requests = 0
+        self.sums = PairSums()
         self._facts = facts
         self._ask = ask
         self._find = find
@@ -153,20 +167,26 @@ class Holdout:
             return  # its key is not for every upstream
         if is_callers or len(self._tasks) >= self.at_once or self._draw() >= self.share:
             return
+        if _is_escalated(self._find(request.id, request.tenant)):
+            self._begin(self._pair_escalated(request))
+            return
         routed = plan.candidates[0].tier
         target = permitted(request, self._facts()).tier_target(Tier.DIRECT if routed is Tier.REASONING else Tier.REASONING)
         if target is None or not request.endpoint.generates or not self._fits(request, target):
             return
         self.requests += 1
-        task = asyncio.get_running_loop().create_task(self._run(request, routed, target), name="holdout")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._run(request, routed, target))
 
     async def close(self) -> None:
         """Stop what runs, and with it the work at the upstreams."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="holdout")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _fits(self, request: Request, target: Target) -> bool:
         asked = Plan((target,), decision=PINNED)
@@ -177,18 +197,35 @@ class Holdout:
         record = await self._ask(arm, target, request.id)
         other = _joules(record)
         self.joules += other or 0.0
-        own = await self._own_joules(request)
-        if own is not None and other is not None and record.outcome == "ok":
-            self._pairs.append(Pair(routed, own, other))
+        own = await self._own_record(request)
+        if own is not None and record.outcome == "ok":
+            self._keep(routed, _joules(own), other)
 
-    async def _own_joules(self, request: Request) -> Joules | None:
-        """Of the client's request, once they are final."""
+    async def _pair_escalated(self, request: Request) -> None:
+        """A direct answer would not do and reasoning gave another: both arms have run, and always reasoning spares the first."""
+        own = await self._own_record(request)
+        if own is not None and own.attempts[-1].outcome is Outcome.OK:
+            self._keep(Tier.DIRECT, _joules(own), own.attempts[-1].energy.joules)
+
+    def _keep(self, routed: Tier, own: Joules | None, other: Joules | None) -> None:
+        if own is not None and other is not None:
+            pair = Pair(routed, own, other)
+            self._pairs.append(pair)
+            self.sums = self.sums.plus(PairSums(1, pair.own, pair.reasoning))
+
+    async def _own_record(self, request: Request) -> Record | None:
+        """That of the client's request, once its energy is final."""
         for _ in range(int(SETTLED_SECONDS / _STEP_SECONDS)):
             record = self._find(request.id, request.tenant)
             if record is None or (record.outcome is not None and record.energy.status is EnergyStatus.FINAL):
-                return None if record is None else _joules(record)
+                return record
             await asyncio.sleep(_STEP_SECONDS)
         return None
+
+
+def _is_escalated(record: Record | None) -> bool:
+    """Whether an answer was refused, so that reasoning was asked: no try else ends so."""
+    return record is not None and any(attempt.outcome is Outcome.REJECTED for attempt in record.attempts)
 
 
 def _joules(record: Record) -> Joules | None:

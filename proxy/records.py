@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -14,10 +15,14 @@ CAPACITY: Final = 10_000
 
 
 class RecordStore:
-    """Holds so many records and forgets the oldest first. A tenant sees its own and no other's."""
+    """Holds so many records and forgets the oldest first. A tenant sees its own and no other's.
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    `on_score` hears the first score of each request.
+    """
+
+    def __init__(self, capacity: int = CAPACITY, *, on_score: Callable[[Record, float], None] = lambda *_: None) -> None:
         self._capacity = capacity
+        self._on_score = on_score
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._scores: dict[str, float] = {}
 
@@ -43,8 +48,11 @@ class RecordStore:
         """
         if not 0.0 <= score <= 1.0:
             raise BadRequest(f"score: {score} is not between 0 and 1.", param="score")
-        if self.get(request_id, tenant) is None:
+        record = self.get(request_id, tenant)
+        if record is None:
             return False
+        if request_id not in self._scores:
+            self._on_score(record, score)
         self._scores[request_id] = score
         return True
 

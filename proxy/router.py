@@ -113,6 +113,9 @@ class Router:
         found = {
             "requests": float(self.holdout.requests),
             "joules": self.holdout.joules,
+            "pairs": float(self.holdout.sums.pairs),
+            "pairs_routed": self.holdout.sums.routed,
+            "pairs_reasoning": self.holdout.sums.reasoning,
             "estimate": saving.value,
             "low": saving.low,
             "high": saving.high,

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 from source_tree import ROOT
 
+from jevons.proxy.scraping import FRESH
+
 COMMAND = (str(Path(sys.executable).with_name("jevons")),)
 """As the installation made it."""
 T = TypeVar("T")
@@ -166,7 +168,7 @@ def post(url: str, body: Any, *, key: str | None = None) -> tuple[int, Any]:
 
 def _ask(method: str, url: str, body: Any, key: str | None) -> tuple[int, Any]:
     address, _, path = url.removeprefix("http://").partition("/")
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers = {**FRESH, **({"authorization": f"Bearer {key}"} if key else {})}
     sent = None if body is None else json.dumps(body).encode()
     with closing(http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)) as connection:
         connection.request(method, f"/{path}", sent, headers if sent is None else {**headers, "content-type": "application/json"})

@@ -142,6 +142,7 @@ _ROUTES: Final = Row(
             description="Decisions a second, by what was decided.",
             unit="reqps",
             kind="shares",
+            width=6,
             queries=(Query(rate("jevons_route_decisions_total", "decision"), "{{decision}}"),),
         ),
         Panel(
@@ -149,12 +150,23 @@ _ROUTES: Final = Row(
             description="Watts by what was decided: how much of the energy goes to thinking.",
             unit="watt",
             kind="stack",
+            width=6,
             queries=(Query(rate("jevons_route_energy_joules_total", "decision"), "{{decision}}"),),
+        ),
+        Panel(
+            title="Savings",
+            description="The share of joules that routing saves against always reasoning, measured by the holdout, with the "
+            "bounds of its 95 % interval. No data: no holdout, or too few pairs yet.",
+            unit="percentunit",
+            width=6,
+            from_zero=False,
+            queries=(Query(f"max by (bound) (jevons_measured_saving_ratio{{{SELECTOR}}})", "{{bound}}"),),
         ),
         Panel(
             title="Idle share",
             description="Of all energy, how much was drawn while nobody asked for anything.",
             unit="percentunit",
+            width=6,
             queries=(
                 Query(
                     ratio(

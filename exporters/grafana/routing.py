@@ -57,6 +57,11 @@ _DECISIONS: Final = Row(
     ),
 )
 
+_PAIRS_SAVED: Final = ratio(
+    increase("jevons_holdout_pair_energy_joules_total", over="$past", arm="routed"),
+    increase("jevons_holdout_pair_energy_joules_total", over="$past", arm="reasoning"),
+)
+
 _SAVED: Final = Row(
     "What is saved, and what may be used",
     (
@@ -65,19 +70,31 @@ _SAVED: Final = Row(
             description="Of joules against always reasoning, by the holdout, with the bounds of its 95 % interval. No data: no "
             "holdout, or too few pairs yet.",
             unit="percentunit",
+            width=6,
             from_zero=False,
             queries=(Query(f"max by (bound) (jevons_measured_saving_ratio{{{SELECTOR}}})", "{{bound}}"),),
+        ),
+        Panel(
+            title="Saving by period",
+            description="The same by the sums over the pairs of the last period alone. No data: there were none in it.",
+            unit="percentunit",
+            kind="stat",
+            width=6,
+            from_zero=False,
+            queries=(Query(f"1 - {_PAIRS_SAVED}"),),
         ),
         Panel(
             title="Energy of the holdout",
             description="Watts of the other arm, which nobody asked for: what the measurement costs.",
             unit="watt",
+            width=6,
             queries=(Query(rate("jevons_holdout_energy_joules_total"), "holdout"),),
         ),
         Panel(
             title="Budgets used",
             description="Spent or reserved in the window that runs, as a share of the limit. No data: no budgets.",
             unit="percentunit",
+            width=6,
             queries=(
                 Query(
                     f"max by (budget, holder) (jevons_budget_used_joules{{{SELECTOR}}}"
@@ -85,6 +102,54 @@ _SAVED: Final = Row(
                     "{{budget}}: {{holder}}",
                 ),
             ),
+        ),
+    ),
+)
+
+_QUALITY: Final = Row(
+    "Quality: what clients say of answers, and which answers would not do",
+    (
+        Panel(
+            title="Holdout quality",
+            description="Mean score by POST /v1/feedback in the time shown, 0 to 1: of what was routed, what callers chose, and "
+            "of the holdout's other arm, by the tier that answered. No data: nobody has scored.",
+            unit="none",
+            kind="bars",
+            width=6,
+            decimals=2,
+            queries=(
+                Query(
+                    ratio(
+                        increase("jevons_feedback_score_sum", "arm, tier"), increase("jevons_feedback_score_count", "arm, tier")
+                    ),
+                    "{{arm}}, {{tier}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Scores",
+            description="How many of them there were in the time shown: a mean of few says little.",
+            unit="short",
+            kind="bars",
+            width=6,
+            decimals=0,
+            queries=(Query(increase("jevons_feedback_score_count", "arm, tier") + " > 0", "{{arm}}, {{tier}}"),),
+        ),
+        Panel(
+            title="Escalations",
+            description="Direct answers a second that would not do, by what was wrong with them; reasoning answered instead.",
+            unit="reqps",
+            kind="stack",
+            width=6,
+            queries=(Query(rate("jevons_escalations_total", "reason"), "{{reason}}"),),
+        ),
+        Panel(
+            title="Energy thrown away by escalations",
+            description="Watts of the answers that nobody got, by what was wrong with them.",
+            unit="watt",
+            kind="stack",
+            width=6,
+            queries=(Query(rate("jevons_escalation_wasted_joules_total", "reason"), "{{reason}}"),),
         ),
     ),
 )
@@ -133,7 +198,7 @@ _REBOUND: Final = Row(
 ROUTING: Final = Board(
     uid="jevons-routing",
     title="jevons: routing",
-    description="Who decided what, what that cost, and the rebound.",
-    rows=(_DECISIONS, _SAVED, _REBOUND),
+    description="Who decided what, what that cost and saved, what became of the answers, and the rebound.",
+    rows=(_DECISIONS, _SAVED, _QUALITY, _REBOUND),
     has_past=True,
 )

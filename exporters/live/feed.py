@@ -135,4 +135,5 @@ def request_json(record: Record) -> Json:
         "energy": record.energy.as_json(),
         "outcome": None if record.outcome is None else record.outcome.value,
         "seconds": record.duration_seconds,
+        "is_holdout": record.holdout_of is not None,
     }

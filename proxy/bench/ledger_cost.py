@@ -42,6 +42,7 @@ from ..exchange import (
     Upstream,
     Usage,
 )
+from ..scraping import FRESH
 from ..simulation.gpu import SimulatedGpu
 from ..units import Joules, Seconds
 from .processes import cpu_time
@@ -271,7 +272,7 @@ async def _wait_until_final(session: aiohttp.ClientSession, admin: str, requests
 
 
 async def _page(session: aiohttp.ClientSession, admin: str) -> str:
-    async with session.get(f"{admin}/metrics") as reply:
+    async with session.get(f"{admin}/metrics", headers=FRESH) as reply:
         return await reply.text()
 
 

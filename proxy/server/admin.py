@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
+import structlog
 from aiohttp import web
 
 from ..errors import Unauthorized
 from .edge import Handler, answer, bearer_of, new_request_id
 from .live import LivePage
+from .scrapes import Metrics, Scrapes, wants_fresh
 
-
-class Metrics(Protocol):
-    """Whoever renders the metrics."""
-
-    def take(self) -> Callable[[str], tuple[bytes, str]]:
-        """One snapshot. What comes back renders it for an Accept header, as the page and its content type, in any thread."""
-        ...
+log = structlog.get_logger("jevons.admin")
 
 
 class Admin:
@@ -35,11 +29,10 @@ class Admin:
         before_shown: Callable[[], Awaitable[None]] | None = None,
         page: LivePage | None = None,
     ) -> None:
-        self._metrics = metrics
+        self._scrapes = Scrapes(metrics, before_shown=before_shown)
         self._health = health
         self._is_ready = is_ready
         self._token = token
-        self._before_shown = before_shown
         self._page = page
 
     def app(self) -> web.Application:
@@ -63,11 +56,12 @@ class Admin:
         return guarded
 
     async def _render(self, request: web.Request) -> web.StreamResponse:
-        """Taken in one turn of the loop, and rendered off it: a page of many series would hold up every stream."""
-        render = self._metrics.take()
-        if self._before_shown is not None:
-            await self._before_shown()
-        body, content_type = await asyncio.to_thread(render, request.headers.get("accept", ""))
+        is_fresh = wants_fresh(request.headers.get("cache-control", ""))
+        try:
+            body, content_type = await self._scrapes.page(request.headers.get("accept", ""), is_fresh=is_fresh)
+        except Exception as error:  # the guard: whatever a metric's fault is, who scrapes is told of it
+            log.exception("metrics cannot be rendered")
+            return web.Response(status=500, text=f"The metrics cannot be rendered: {type(error).__name__}: {error}\n")
         return web.Response(body=body, headers={"content-type": content_type})
 
     async def _report_health(self, _: web.Request) -> web.StreamResponse:

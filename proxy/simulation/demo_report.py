@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..scraping import FRESH
 from ..units import Joules, Seconds
 from .workload import Question
 
@@ -87,7 +88,7 @@ class Report:
 
 async def read_accounts(web: aiohttp.ClientSession, admin: str) -> tuple[dict[str, Joules], Joules, str]:
     """The four accounts, the device's settled total and its name, from one scrape."""
-    async with web.get(f"{admin}/metrics") as reply:
+    async with web.get(f"{admin}/metrics", headers=FRESH) as reply:
         text = await reply.text()
     accounts: dict[str, Joules] = {}
     total, name = 0.0, ""

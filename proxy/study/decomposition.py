@@ -81,11 +81,11 @@ def waterfall(pairs: Sequence[PromptPair]) -> tuple[Joules, list[Step], Joules]:
     count = len(pairs)
     start, end = (sum(pair.joules[side] for pair in pairs) / count for side in (0, 1))
     first, second = (sum(pair.tokens[side] for pair in pairs) for side in (0, 1))
-    factors = [("more tokens", second / first)]
+    factors = [("length", second / first)]
     visible = [sum(pair.visible[side] or 0.0 for pair in pairs) for side in (0, 1)]
     if all(None not in pair.visible for pair in pairs) and min(visible) > 0:
         longer = visible[1] / visible[0]
-        factors = [("longer answer", longer), ("thinking", second / first / longer)]
+        factors = [("answer length", longer), ("thinking", second / first / longer)]
     factors.append(("joules per token", (end / start) / (second / first)))
     weight = start if abs(end / start - 1) < _EQUAL else (end - start) / math.log(end / start)
     return start, [Step(name, factor, weight * math.log(factor)) for name, factor in factors], end

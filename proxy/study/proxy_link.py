@@ -14,6 +14,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..errors import JevonsError
+from ..scraping import FRESH, SNAPSHOT_TIME
 from ..units import Joules, Seconds, Watts
 from .checkers import without_thinking
 
@@ -54,7 +55,7 @@ class DeviceReading:
     """All devices at one instant."""
 
     at: Seconds
-    """Of `time.monotonic`."""
+    """Unix time, as the proxy's snapshot has it: between two readings lies as much time as between their figures."""
     counter_joules: dict[str, Joules] = field(default_factory=dict)
     watts: dict[str, Watts] = field(default_factory=dict)
     names: tuple[str, ...] = ()
@@ -115,7 +116,7 @@ class ProxyLink:
     async def devices(self) -> DeviceReading:
         """What the devices say now; raises JevonsError where the admin listener does not answer."""
         try:
-            async with self._session.get(f"{self.admin}/metrics", headers=self._admin_headers) as reply:
+            async with self._session.get(f"{self.admin}/metrics", headers={**self._admin_headers, **FRESH}) as reply:
                 if reply.status != 200:  # noqa: PLR2004 - HTTP's
                     raise JevonsError(f"{self.admin}/metrics: HTTP {reply.status}")
                 return _read_devices(await reply.text())
@@ -182,6 +183,7 @@ def _read_devices(text: str) -> DeviceReading:
     counters: dict[str, Joules] = {}
     watts: dict[str, Watts] = {}
     names: list[str] = []
+    at = time.time()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "jevons_device_counter_joules_total":
@@ -190,4 +192,6 @@ def _read_devices(text: str) -> DeviceReading:
                 watts[sample.labels["device"]] = sample.value
             elif sample.name == "jevons_device_info":
                 names.append(sample.labels["name"])
-    return DeviceReading(time.monotonic(), counters, watts, tuple(sorted(names)))
+            elif sample.name == SNAPSHOT_TIME:
+                at = sample.value
+    return DeviceReading(at, counters, watts, tuple(sorted(names)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sqlite3
 
 import aiohttp
@@ -16,6 +17,7 @@ from structlog.testing import capture_logs
 
 from jevons.proxy.app import App
 from jevons.proxy.config import Config
+from jevons.proxy.scraping import FRESH
 
 pytest_plugins = ["proxy_fixture", "ledger_fixture"]
 
@@ -44,7 +46,7 @@ async def scraped(proxy):
 
 async def metrics_page(proxy):
     """Status and text."""
-    async with proxy.session.get(f"{proxy.admin}/metrics") as reply:
+    async with proxy.session.get(f"{proxy.admin}/metrics", headers=FRESH) as reply:
         return reply.status, await reply.text()
 
 
@@ -143,3 +145,26 @@ async def test_readiness_does_not_hang_on_the_database(start_upstream, start_pro
     finally:
         postgres_cluster.start()
     assert [entry["event"] for entry in logs].count("ledger cannot be written") == 1
+
+
+async def test_a_full_disk_costs_no_request(start_upstream, start_proxy, sqlite_database):
+    """While the file may not grow requests are answered, metered and scraped as ever; then each has its row or is counted."""
+    proxy = await start_proxy(await start_upstream(), **ledger_section(sqlite_database))
+    await until(lambda: sqlite_database.place.exists() and sqlite_database.rows("SELECT * FROM runs"))
+    balance = proxy.balance()
+    folder = sqlite_database.place.parent
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with capture_logs() as logs:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max(path.stat().st_size for path in folder.iterdir()), hard))
+        try:
+            replies = [await ask(proxy, place) for place in range(20)]
+            await until(lambda: any(entry["event"] == "ledger cannot be written" for entry in logs))
+            status, _ = await metrics_page(proxy)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        replies.append(await ask(proxy, 20))
+        await until(lambda: any(entry["event"] == "ledger is written again" for entry in logs))
+    assert {reply.status for reply in replies} | {status} == {200}
+    assert proxy.balance() == pytest.approx(balance, abs=1e-6)
+    ledger = proxy.app.ledger
+    await until(lambda: len(sqlite_database.rows("SELECT * FROM requests")) + ledger.dropped == len(replies))

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("playwright")
 
 from axe_playwright_python.sync_playwright import Axe
-from jevons_process import post
+from jevons_process import post, until
 from playwright.sync_api import expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
@@ -62,6 +63,41 @@ def test_it_shows_requests_as_they_end(browser, proxy):
     assert "primes" not in page.content()
     assert {url for url in asked if not url.startswith(proxy.admin)} == set()
     assert faults == []
+
+
+def test_it_says_why_a_request_went_where_it_went(browser, proxy):
+    """Every policy's word, by the keyboard too; what was opened stays open when the next request ends."""
+    page, _, faults = open_page(browser, proxy.admin)
+    ask(proxy.main, "Prove that there is no largest prime.")
+    first = page.locator("#rows tbody tr").filter(has_text="rules:proofs").first
+    expect(first).to_be_visible(timeout=15_000)
+    row = first.element_handle()
+    assert not row.query_selector("details li").is_visible()
+    row.query_selector("summary").focus()
+    page.keyboard.press("Enter")
+    words = [item.inner_text() for item in row.query_selector_all("details li")]
+    assert words[-2:] == ["rules:proofs;to=reasoning", "limits:fits"]
+    assert row.query_selector("details li").is_visible()
+    count = page.locator("#rows tbody tr").count()
+    ask(proxy.main, "Name a river in Peru.")
+    expect(page.locator("#rows tbody tr")).to_have_count(count + 1, timeout=15_000)
+    assert row.query_selector("details li").is_visible()
+    assert faults == []
+
+
+def test_the_holdouts_own_requests_are_in_no_mean(browser, models, serve):
+    """They are listed, quietly; the joules per request are those of what clients asked."""
+    config = yaml.safe_load(models.config()) | {"holdout": {"share": 0.5, "at_once": 4}}
+    proxy = serve(yaml.safe_dump(config))
+    page, _, _ = open_page(browser, proxy.admin)
+    arms = page.locator("#rows tr.holdout")
+    until(lambda: ask(proxy.main, "Name a river in Peru.") or arms.count())
+    expect(arms.first).to_contain_text("jevons:holdout")
+    told = page.evaluate("""() => {
+        const spent = shown.requests.filter((each) => !each.is_holdout).map((each) => each.energy.joules);
+        return [document.getElementById("per-request").textContent, joules(spent.reduce((a, b) => a + b) / spent.length) + " J"];
+    }""")
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

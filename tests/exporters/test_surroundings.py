@@ -45,7 +45,11 @@ def test_the_holdout_is_shown_as_far_as_it_is_known():
     """Nothing drawn is 0 requests; a saving without an interval has no bounds yet."""
     assert samples(Surroundings())["jevons_holdout_requests_total".removesuffix("_total")] == [({}, 0.0)]
     assert samples(Surroundings())["jevons_measured_saving_ratio"] == []
-    shown = samples(Surroundings(holdout=lambda: {"requests": 3.0, "joules": 90.0, "estimate": 0.4}))
+    assert samples(Surroundings())["jevons_holdout_pair_energy_joules"] == [({"arm": "routed"}, 0.0), ({"arm": "reasoning"}, 0.0)]
+    pairs = {"pairs": 2.0, "pairs_routed": 30.0, "pairs_reasoning": 50.0}
+    shown = samples(Surroundings(holdout=lambda: {"requests": 3.0, "joules": 90.0, "estimate": 0.4, **pairs}))
+    assert shown["jevons_holdout_pairs"] == [({}, 2.0)]
+    assert shown["jevons_holdout_pair_energy_joules"] == [({"arm": "routed"}, 30.0), ({"arm": "reasoning"}, 50.0)]
     assert shown["jevons_holdout_energy_joules"] == [({}, 90.0)]
     assert shown["jevons_measured_saving_ratio"] == [({"bound": "estimate"}, 0.4)]
 

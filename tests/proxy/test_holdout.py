@@ -10,15 +10,15 @@ from policy_cases import PAIR, THINKER, facts, request, upstream
 from proxy_client import BODIES, CHAT
 from simulated_upstream import until
 
-from jevons.proxy.exchange import Endpoint, Energy, Outcome, Plan, Reason, Reasoning, Record, Target, Tier
-from jevons.proxy.holdout import LEAST_PAIRS, TENANT, Holdout, Nobody, Pair, measure_saving
+from jevons.proxy.exchange import Attempt, Endpoint, Energy, Outcome, Plan, Reason, Reasoning, Record, Target, Tier, Usage
+from jevons.proxy.holdout import LEAST_PAIRS, TENANT, Holdout, Nobody, Pair, PairSums, measure_saving
 
 pytest_plugins = ["proxy_fixture"]
 
 DIRECT = Plan((Target(PAIR.upstreams["chat"]),), (), "direct")
 
 
-def holdout(known=PAIR, *, share=1.0, at_once=1, other=500.0, gate=None):
+def holdout(known=PAIR, *, share=1.0, at_once=1, other=500.0, gate=None, attempts=()):
     """A holdout before a model that takes so many joules; and whom it has asked."""
     asked = []
 
@@ -29,7 +29,8 @@ def holdout(known=PAIR, *, share=1.0, at_once=1, other=500.0, gate=None):
         return Record(arm.id, arm.tenant, Endpoint.CHAT, 0.0, energy=Energy(other), outcome=Outcome.OK)
 
     def find(request_id, tenant):
-        return Record(request_id, tenant, Endpoint.CHAT, 0.0, energy=Energy(20.0), outcome=Outcome.OK)
+        energy = Energy(20.0)
+        return Record(request_id, tenant, Endpoint.CHAT, 0.0, energy=energy, outcome=Outcome.OK, attempts=attempts)
 
     made = Holdout(facts=lambda: known, ask=ask, find=find, draw=random.Random(1).random)
     made.share, made.at_once = share, at_once
@@ -94,6 +95,43 @@ async def test_unknown_joules_make_no_pair():
     assert (made.saving.pairs, made.saving.value, made.joules) == (0, None, 0.0)
 
 
+ESCALATED = Plan((Target(THINKER),), (Reason("rules", "x", "direct"), Reason("escalate", "json", "reasoning")), "reasoning")
+REFUSED = Attempt("chat", Outcome.REJECTED, Usage(), Energy(4.0))
+
+
+async def test_an_escalated_request_is_a_pair_already():
+    """Both tiers have answered it: as routed it took both answers, and reasoning alone would have spared the first."""
+    made, asked = holdout(attempts=(REFUSED, Attempt("thinker", Outcome.OK, Usage(), Energy(16.0))))
+    made.offer(request(), ESCALATED)
+    await until(lambda: made.saving.pairs == 1)
+    assert asked == []
+    assert made.requests == 0
+    assert made.sums == PairSums(1, 20.0, 16.0)
+    assert made.saving.value == pytest.approx(-0.25)
+
+
+@pytest.mark.parametrize("energy", [Energy(16.0), Energy(None)])
+async def test_an_escalation_that_failed_is_no_pair(energy):
+    """What reasoning would have taken is not known where it gave no answer, or its joules are not known."""
+    outcome = Outcome.UPSTREAM_ERROR if energy.joules else Outcome.OK
+    made, asked = holdout(attempts=(REFUSED, Attempt("thinker", outcome, Usage(), energy)))
+    made.offer(request(), ESCALATED)
+    (task,) = made._tasks
+    await task
+    assert (asked, made.saving.pairs, made.sums) == ([], 0, PairSums())
+
+
+async def test_the_sums_hold_what_is_no_longer_kept():
+    """They grow with every pair, as counters do; whichever tier was routed, reasoning is reasoning."""
+    made, _ = holdout(at_once=10)
+    made._pairs = type(made._pairs)(maxlen=1)
+    made.offer(request(), DIRECT)
+    made.offer(request(), Plan((Target(THINKER),), (), "reasoning"))
+    await until(lambda: made.sums.pairs == 2)
+    assert made.saving.pairs == 1
+    assert made.sums == PairSums(2, 40.0, 520.0)
+
+
 def test_the_interval_covers_the_truth():
     """Of samples from a known population, some 95 in 100 intervals hold its saving."""
     dice = random.Random(7)
@@ -152,6 +190,27 @@ async def test_through_the_proxy_the_client_pays_its_own_arm(start_upstream, sta
     metrics = await proxy.metrics()
     assert metrics["jevons_holdout_requests_total"][()] == 1
     assert metrics["jevons_holdout_energy_joules_total"][()] == health["joules"]
+    assert metrics["jevons_holdout_pairs_total"][()] == 1
+    assert metrics["jevons_holdout_pair_energy_joules_total"]["routed",] == own["energy"]["joules"]
+    assert metrics["jevons_holdout_pair_energy_joules_total"]["reasoning",] == health["joules"]
     assert metrics["jevons_measured_saving_ratio"]["estimate",] == health["saving"]["value"]
     attributed = sum(joules for (account, _), joules in metrics["jevons_energy_joules_total"].items() if account == "attributed")
     assert own["energy"]["joules"] + health["joules"] == pytest.approx(attributed, rel=1e-9)
+
+
+async def test_scores_are_counted_by_arm(start_upstream, start_proxy):
+    """The client's for what was routed; a judge's, in the holdout's name, for the other arm; again is not once more."""
+    servers = [await start_upstream(), await start_upstream(thinks=Reasoning.ALWAYS)]
+    proxy = await start_proxy(servers[0], {"url": servers[1].url, "reasoning": "always"}, holdout={"share": 0.5, "at_once": 4})
+    proxy.app.router.holdout._draw = lambda: 0.1
+    reply = await proxy.post(CHAT, BODIES[CHAT])
+    await until(lambda: proxy.app.router.holdout.saving.pairs == 1)
+    for score in (0.25, 0.25, 1.0):
+        answer = await proxy.request("POST", "/v1/feedback", json={"request_id": reply.id, "score": score})
+        assert answer.status == 200
+    (arm,) = (record for record in proxy.app.records._records.values() if record.holdout_of == reply.id)
+    assert proxy.app.records.feedback(arm.request_id, TENANT, 0.75)
+    metrics = await proxy.metrics()
+    assert metrics["jevons_feedback_score_sum"]["routed", "direct"] == 0.25
+    assert metrics["jevons_feedback_score_count"]["routed", "direct"] == 1
+    assert metrics["jevons_feedback_score_sum"]["holdout", "reasoning"] == 0.75

@@ -70,6 +70,17 @@ def test_feedback_keeps_the_last_score():
         assert store.score("r1") == score
 
 
+def test_the_first_score_of_each_request_is_heard_of():
+    """Once, with the record, whatever is said of it later; what is refused is not heard of."""
+    heard = []
+    store = RecordStore(on_score=lambda record, score: heard.append((record.request_id, score)))
+    store.put(record())
+    store.put(record("r2"))
+    for request_id, tenant, score in (("r1", "b", 1.0), ("r1", "a", 0.2), ("r1", "a", 1.0), ("r2", "a", 0.5), ("r3", "a", 0.5)):
+        store.feedback(request_id, tenant, score)
+    assert heard == [("r1", 0.2), ("r2", 0.5)]
+
+
 def test_feedback_on_what_is_not_known_is_false():
     """Another tenant's request and an unknown one take no feedback."""
     store = RecordStore()

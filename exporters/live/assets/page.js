@@ -9,7 +9,7 @@ const shown = { readings: [], requests: [], devices: [], upstreams: {}, budgets:
 const figure = (value, digits = 0) =>
   value === null || value === undefined || Number.isNaN(value) ? "–"
     : value.toLocaleString(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
-const joules = (value) => figure(value, !value || value >= 100 ? 0 : value >= 10 ? 1 : 2);
+const joules = (value) => figure(value, !value || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
 const withUnit = (text, unit) => (text === "–" ? text : `${text} ${unit}`);
 
 function element(tag, text, className) {
@@ -19,8 +19,9 @@ function element(tag, text, className) {
   return made;
 }
 
+/* What was asked behind the client's back, to measure a saving, is in no mean. */
 function known(requests) {
-  return requests.filter((request) => request.energy.joules !== null);
+  return requests.filter((request) => request.energy.joules !== null && !request.is_holdout);
 }
 
 function showTiles() {
@@ -86,11 +87,12 @@ function showBudgets() {
   $("budgets-section").hidden = shown.budgets.length === 0;
   $("budgets").replaceChildren(...shown.budgets.map((budget) => {
     const item = element("li"), bar = element("meter");
-    const used = `${joules(budget.used_joules)} of ${joules(budget.limit_joules)} J`;
-    Object.assign(bar, { min: 0, max: budget.limit_joules, high: 0.9 * budget.limit_joules, optimum: 0, value: budget.used_joules });
+    const limit = budget.limit_joules, share = limit > 0 ? ` (${figure(100 * budget.used_joules / limit)} %)` : "";
+    const used = `${joules(budget.used_joules)} of ${joules(limit)} J${share}`;
+    Object.assign(bar, { min: 0, max: limit, low: 0.75 * limit, high: 0.9 * limit, optimum: 0, value: budget.used_joules });
     const title = budget.holder === "all" ? budget.name : `${budget.name}: ${budget.holder}`;
     bar.setAttribute("aria-label", `${title}: ${used}`);
-    item.append(element("strong", title), bar, element("span", used));
+    item.append(element("strong", title), bar, element("span", used, budget.used_joules > limit ? "bad" : ""));
     return item;
   }));
 }
@@ -100,21 +102,39 @@ function tokensOf({ prompt, completion, reasoning }) {
   return `${figure(prompt)} → ${figure(completion)}${thinking}`;
 }
 
+/* The route; what every policy said is behind it, for a click, a touch or the keyboard. */
+function routeOf(request) {
+  const cell = element("td", undefined, "route");
+  const others = request.reasons.filter((reason) => reason !== request.route);
+  if (others.length === 0) {
+    cell.textContent = request.route || "–";
+    return cell;
+  }
+  const details = element("details"), list = element("ul");
+  list.append(...request.reasons.map((reason) => element("li", reason)));
+  details.append(element("summary", request.route || "–"), list);
+  cell.append(details);
+  return cell;
+}
+
 function requestRow(request) {
-  const row = element("tr"), energy = request.energy;
+  const row = element("tr", undefined, request.is_holdout ? "holdout" : ""), energy = request.energy;
   const bounds = energy.low === null ? "–" : `${joules(energy.low)} … ${joules(energy.high)}`;
-  const route = element("td", request.route || "–", "route");
-  route.title = request.reasons.join("\n");
-  row.append(element("td", new Date(1000 * request.at).toLocaleTimeString()), element("td", request.upstream ?? "–"), route,
-    element("td", tokensOf(request.tokens), "number"), element("td", joules(energy.joules), "number"),
-    element("td", bounds, "number"), element("td", energy.method ?? "–"), element("td", figure(request.seconds, 1), "number"),
-    element("td", request.outcome ?? "–", request.outcome === "ok" ? "" : "bad"), element("td", request.tenant));
+  row.append(element("td", new Date(1000 * request.at).toLocaleTimeString([], CLOCK)), element("td", request.upstream ?? "–"),
+    element("td", joules(energy.joules), "number"), element("td", bounds, "number"),
+    element("td", request.outcome ?? "–", request.outcome === "ok" ? "" : "bad"), element("td", tokensOf(request.tokens), "number"),
+    routeOf(request), element("td", figure(request.seconds, 1), "number"), element("td", energy.method ?? "–"),
+    element("td", request.tenant));
   return row;
 }
 
-function showRequests() {
-  $("no-requests").hidden = shown.requests.length > 0;
-  $("rows").tBodies[0].replaceChildren(...shown.requests.toReversed().map(requestRow));
+/* New ones come on top, and the others stay as they are: one that was opened stays open. */
+function showRequests(requests, isAll) {
+  const body = $("rows").tBodies[0], rows = requests.toReversed().map(requestRow);
+  if (isAll) body.replaceChildren(...rows);
+  else body.prepend(...rows);
+  while (body.rows.length > MOST_REQUESTS) body.lastElementChild.remove();
+  $("no-requests").hidden = body.rows.length > 0;
 }
 
 function take(event) {
@@ -131,7 +151,7 @@ function take(event) {
   showAccounts();
   showDevices();
   showBudgets();
-  if (event.kind === "state" || event.requests.length > 0) showRequests();
+  showRequests(event.requests, event.kind === "state");
 }
 
 /* Server-sent events by fetch, since EventSource cannot send a token. */

@@ -19,6 +19,7 @@ from ...calibration.stages import SHORT_WORDS
 from ...calibration.streams import ChatClient, Stream
 from ...errors import JevonsError
 from ...metering.attribution import BIN_SECONDS
+from ...scraping import FRESH
 from ...units import Joules, Seconds
 
 FINAL_SECONDS: Final = 30.0
@@ -108,7 +109,7 @@ class World:
 
     async def _scrape(self) -> None:
         while True:
-            async with self.session.get(f"{self.admin}/metrics") as reply:
+            async with self.session.get(f"{self.admin}/metrics", headers=FRESH) as reply:
                 self.balance.read(await reply.text())
             await asyncio.sleep(SCRAPE_SECONDS)
 

@@ -68,6 +68,7 @@ def test_a_request_says_what_it_cost_and_why_it_went_there():
     assert shown["route"] == "rules:proofs;to=reasoning"
     assert shown["reasons"] == ["rules:proofs;to=reasoning"]
     assert shown["outcome"] == "ok"
+    assert shown["is_holdout"] is False
     assert not {"prompt", "messages", "content"} & set(shown)
     assert set(shown["tokens"]) == {"prompt", "cached", "reasoning", "completion"}
     assert Prompt not in map(type, shown.values())

@@ -45,14 +45,14 @@ def test_the_waterfall_ends_where_it_should(pairs):
     assert math.prod(step.factor for step in steps) == pytest.approx(end / start, rel=1e-9)
     scale = abs(start) + abs(end) + sum(abs(step.joules) for step in steps)
     assert start + sum(step.joules for step in steps) == pytest.approx(end, abs=1e-9 * scale)
-    assert [step.name for step in steps] == ["longer answer", "thinking", "joules per token"]
+    assert [step.name for step in steps] == ["answer length", "thinking", "joules per token"]
 
 
 def test_without_a_count_of_thinking_there_is_one_step_of_length():
     """Where it is not known how much was thinking, the length is not split."""
     pairs = [PromptPair("p", "all", (100.0, 300.0), (10.0, 30.0), (10.0, None))]
     _, steps, _ = waterfall(pairs)
-    assert [(step.name, round(step.factor, 9)) for step in steps] == [("more tokens", 3.0), ("joules per token", 1.0)]
+    assert [(step.name, round(step.factor, 9)) for step in steps] == [("length", 3.0), ("joules per token", 1.0)]
     assert steps[0].joules == pytest.approx(200)
 
 

@@ -1,5 +1,7 @@
 """The study's way to the proxy: a real one, before simulated servers on a simulated device."""
 
+import time
+
 import aiohttp
 import pytest
 
@@ -73,6 +75,14 @@ async def test_devices_models_and_health(connect, start_upstream):
     assert set(reading.counter_joules) == set(reading.watts)
     assert await link.models() == {"chat": "simulated-8b"}
     assert (await link.health())["status"] == "ok"
+
+
+async def test_every_reading_is_of_its_own_moment(connect, start_upstream):
+    """Two in a row are not the one snapshot that is shared within a second, and each has the time of its figures."""
+    link = await connect(await start_upstream())
+    began = time.time()
+    first, second = await link.devices(), await link.devices()
+    assert began <= first.at < second.at <= time.time()
 
 
 async def test_nobody_there_is_an_error():
