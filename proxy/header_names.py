@@ -11,9 +11,10 @@ REMEMBERED_BYTES: Final = 40
 
 def header_name(raw: bytes) -> str:
     """The name in lower case."""
-    return _known(raw) if len(raw) <= REMEMBERED_BYTES else raw.decode("latin-1").lower()
+    return known_name(raw) if len(raw) <= REMEMBERED_BYTES else raw.decode("latin-1").lower()
 
 
 @lru_cache(maxsize=1024)
-def _known(raw: bytes) -> str:
+def known_name(raw: bytes) -> str:
+    """The same of one that is no longer than `REMEMBERED_BYTES`."""
     return raw.decode("latin-1").lower()

@@ -97,7 +97,12 @@ class Relay:
 
         Raises UpstreamError where it is no reply, or breaks off; AnswerRefusedError where it will not do.
         """
-        headers = {**{name: value for name, value in self._reply.headers.items() if _is_passed_on(name, value)}, **headers}
+        passed_on = {
+            name: value
+            for name, value in self._reply.headers.items()
+            if (name in _PASSED_ON or name.startswith("x-ratelimit-")) and value.isascii() and value.isprintable()
+        }
+        headers = {**passed_on, **headers}
         if self._reply.status >= _BAD_REQUEST and not self._raises_errors:
             return await self._error(headers)
         if self._reply.status not in _SUCCESSES:
@@ -276,7 +281,3 @@ class Relay:
         if metered is not None and self._has_finished and self._passage.request.waits_for_energy:
             await metered.settled(ENERGY_WAIT_SECONDS)
         return self._passage.energy
-
-
-def _is_passed_on(name: str, value: str) -> bool:
-    return (name in _PASSED_ON or name.startswith("x-ratelimit-")) and value.isascii() and value.isprintable()

@@ -105,7 +105,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(*, tick_seconds=None):
+async def wire(*, tick_seconds=None, watch=None):
     """A connection to a server that says what it is told; gathered on that tick where one is given."""
     accepted = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(lambda *both: accepted.set_result(both), "127.0.0.1", 0)
@@ -113,7 +113,7 @@ async def wire(*, tick_seconds=None):
     owner = Owner()
     gatherer = None if tick_seconds is None else Gatherer(loop, tick_seconds=tick_seconds)
     host, port = server.sockets[0].getsockname()
-    _, connection = await loop.create_connection(lambda: UpstreamConnection(loop, owner, gatherer), host, port)
+    _, connection = await loop.create_connection(lambda: UpstreamConnection(loop, owner, gatherer, watch), host, port)
     reader, writer = await accepted
     try:
         yield Wire(connection, owner, reader, writer)

@@ -199,6 +199,7 @@ class FastConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's, which says why; we need not know
         """The client has gone, or we have closed: what is being done for it stops."""
         self._transport = None
+        del self._parser  # it calls us, and the two would wait for the collector of cycles
         self._path.connections.discard(self)
         self._watch.cancel()
         self.resume_writing()
@@ -278,6 +279,7 @@ class FastConnection(asyncio.Protocol):
         self._path.connections.discard(self)
         self._watch.cancel()
         self._transport = None
+        del self._parser  # as when a connection is lost
         handler = self._path.slow()
         transport.set_protocol(handler)
         handler.connection_made(transport)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..errors import BadRequest
-from ..header_names import header_name
+from ..header_names import REMEMBERED_BYTES, header_name, known_name
 
 HEAD_LIMIT_BYTES: Final = 32 * 1024
 HEADERS_LIMIT: Final = 128
@@ -16,7 +16,8 @@ SLOW_HEADERS: Final = frozenset({"expect", "upgrade", "content-encoding", "trail
 
 def add_header(headers: dict[str, str], name: bytes, value: bytes) -> None:
     """One more header, by its name in lower case; of one that comes twice the values are joined."""
-    key, text = header_name(name), value.decode("latin-1")
+    key = known_name(name) if len(name) <= REMEMBERED_BYTES else header_name(name)
+    text = value.decode("latin-1")
     headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
@@ -20,7 +21,10 @@ from .reply import FINAL_STATUS, REPLY_LIMIT_BYTES, UpstreamReply
 from .silence import SilenceWatch
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
-READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 16 * 1024
+"""What is read of a stream at once. Room for more is dear: the allocator asks the system for it each time."""
+MOST_READ_BYTES: Final = 256 * 1024
+"""What is read at once of one that fills it."""
 _ENCODINGS: Final = frozenset({"identity", "gzip", "deflate"})
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
@@ -52,18 +56,22 @@ class UpstreamConnection(asyncio.Protocol):
         self._loop = loop
         self._owner = owner
         self._gatherer = gatherer
-        self._watch = watch or SilenceWatch(loop)
+        self._watch = SilenceWatch(loop) if watch is None else watch  # one that watches nobody is false, and still shared
         self._gathered: int | None = None
         """The socket, while the gatherer reads it and not the loop."""
+        self._room = READ_BYTES
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
         self._reply: UpstreamReply | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._is_in_head = True
         self._parts: list[bytes] = []
+        self.on_body: Callable[[bytes], None] = self._parts.append
+        """A part of the body, as the parser finds it: under load there are dozens in what is read at once."""
+        self._parser = httptools.HttpResponseParser(self)
         self._is_framed = True
         self._unpacker: zlib._Decompress | None = None
+        """It was asked for bodies as they are; a server that compresses all the same is understood."""
         self._ends_with_connection = False
         self._is_over = False
 
@@ -117,39 +125,37 @@ class UpstreamConnection(asyncio.Protocol):
         if reply is None:
             self.abort()  # a server that speaks unasked
             return
-        reply.heard(self._loop.time())
-        problem = self._parse(data)
-        if problem is not None and self._is_over:
-            self._ends_with_connection = True  # the reply is whole, and what follows it is nobody's
-            problem = None
-        self._deliver(reply)
-        if problem is not None:
-            self._break_off(f"it is no HTTP that we understand ({problem})")
-        elif self._is_over:
-            self._finish(reply)
-
-    def _parse(self, data: bytes) -> Exception | None:
-        """What is wrong with it, if anything."""
-        if self._is_in_head:
-            self._head_bytes += len(data)
+        reply.heard_at = self._loop.time()
+        problem: Exception | None = None
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return httptools.HttpParserError("it changes the protocol")
-        except httptools.HttpParserError as error:
-            return error.__context__ if isinstance(error.__context__, Exception) else error
-        if self._is_in_head and self._head_bytes > HEAD_LIMIT_BYTES:
-            return httptools.HttpParserError("its headers are too long")
-        return None
-
-    def _deliver(self, reply: UpstreamReply) -> None:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            problem = _explain(error)
+        if self._is_in_head and problem is None:
+            problem = self._measure_head(len(data))
         parts = self._parts
         if parts:
             block = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
+            if self._unpacker is not None:
+                try:
+                    block = self._unpacker.decompress(block, REPLY_LIMIT_BYTES)
+                except zlib.error as error:
+                    self._break_off(f"it is no HTTP that we understand ({error})")
+                    return
             reply.push(block)
             if self._gathered is None and self._gatherer is not None and reply.is_stream and not self._is_over:
                 self._join_gatherer(self._gatherer)
+        if problem is not None and not self._is_over:
+            self._break_off(f"it is no HTTP that we understand ({problem})")
+        elif self._is_over:
+            self._ends_with_connection |= problem is not None  # the reply is whole, and what follows it is nobody's
+            self._finish(reply)
+
+    def _measure_head(self, size: int) -> Exception | None:
+        """So much of it came, and it is not over; what is wrong with that, if anything."""
+        self._head_bytes += size
+        return httptools.HttpParserError("its headers are too long") if self._head_bytes > HEAD_LIMIT_BYTES else None
 
     def _join_gatherer(self, gatherer: Gatherer) -> None:
         """The stream has begun: from now on it is read with the others. TLS is between the socket and us, and is not."""
@@ -169,8 +175,9 @@ class UpstreamConnection(asyncio.Protocol):
         """The gatherer says that there is something."""
         if self._gathered is None:
             return
+        room = self._room
         try:
-            data = os.read(self._gathered, READ_BYTES)
+            data = os.read(self._gathered, room)
         except BlockingIOError:
             return
         except OSError as error:
@@ -179,6 +186,10 @@ class UpstreamConnection(asyncio.Protocol):
         if not data:
             self._end_of_file()
             return
+        if len(data) == room:
+            self._room = MOST_READ_BYTES
+        elif room != READ_BYTES and len(data) < READ_BYTES:
+            self._room = READ_BYTES
         is_taken = False
         try:
             self.data_received(data)
@@ -220,6 +231,7 @@ class UpstreamConnection(asyncio.Protocol):
         """The connection is gone: for a body without a length, that is its end."""
         self._leave_gatherer()
         self._transport = None
+        del self._parser  # it calls us, and the two would wait for the collector of cycles
         self._owner.lost(self)
         if exc is None:
             self._end_of_file()
@@ -254,12 +266,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding != "identity" else None
         self._reply.begin(status, headers)
 
-    def on_body(self, body: bytes) -> None:
-        """A part of the body. It was asked for as it is; a server that compresses all the same is understood."""
-        self._parts.append(body if self._unpacker is None else self._unpacker.decompress(body, REPLY_LIMIT_BYTES))
-
     def on_message_complete(self) -> None:
         """The end. Whether the connection may be kept can only be asked here."""
         if self._parser.get_status_code() >= FINAL_STATUS:
             self._ends_with_connection = not self._parser.should_keep_alive()
             self._is_over = True
+
+
+def _explain(error: Exception) -> Exception:
+    """What the parser stumbled over: an error of its own, or of what it calls."""
+    if isinstance(error, httptools.HttpParserUpgrade):
+        return httptools.HttpParserError("it changes the protocol")
+    return error.__context__ if isinstance(error.__context__, Exception) else error

@@ -66,7 +66,8 @@ class UpstreamReply:
         self._error: UpstreamError | None = None
         self._take: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._heard: Seconds = 0.0
+        self.heard_at: Seconds = 0.0
+        """When the last bytes came."""
         self._watch = watch
 
     @property
@@ -144,11 +145,6 @@ class UpstreamReply:
                 raise self._error
             await self._wait()
 
-    @property
-    def heard_at(self) -> Seconds:
-        """When the last bytes came."""
-        return self._heard
-
     def interrupt(self) -> None:
         """Have whoever pumps look around: `pump` returns False."""
         self._take = None
@@ -156,19 +152,15 @@ class UpstreamReply:
 
     def start_timer(self) -> None:
         """The request has gone out: from now on silence is counted."""
-        self._heard = self._watch.loop.time()
-        self._watch.watch(self, self._heard, self._timeouts.first_byte_seconds)
-
-    def heard(self, now: Seconds) -> None:
-        """Something arrived."""
-        self._heard = now
+        self.heard_at = self._watch.loop.time()
+        self._watch.watch(self, self.heard_at, self._timeouts.first_byte_seconds)
 
     def begin(self, status: int, headers: dict[str, str]) -> None:
         """The headers are complete."""
         self.headers = headers
         self.status = status
         self.is_stream = headers.get("content-type", "").lower().startswith("text/event-stream")
-        self._watch.watch(self, self._heard, self._timeouts.idle_seconds)
+        self._watch.watch(self, self.heard_at, self._timeouts.idle_seconds)
         self._wake()
 
     def push(self, block: bytes) -> None:
@@ -206,7 +198,7 @@ class UpstreamReply:
         block = self._blocks.popleft()
         self._buffered -= len(block)
         if self._buffered <= BUFFER_BYTES and not self._is_complete and self._source.is_paused:
-            self._heard = self._watch.loop.time()  # it was not to speak, and its silence begins now
+            self.heard_at = self._watch.loop.time()  # it was not to speak, and its silence begins now
             self._source.resume()  # a complete reply's connection may be another's by now
         return block
 
@@ -227,7 +219,7 @@ class UpstreamReply:
         Only this looks when the last bytes came: no timer is moved by each of them.
         """
         limit = self._timeouts.idle_seconds if self.status else self._timeouts.first_byte_seconds
-        left = self._heard + limit - now
+        left = self.heard_at + limit - now
         if left > 0:
             return left
         if self._source.is_paused:

@@ -18,12 +18,16 @@ IMAGE_TOKENS: Final = 765
 """What OpenAI counts for a square of 1024 pixels in full detail; model servers differ by a factor of three either way."""
 
 _CODE: Final = ("```", "Traceback (most recent call last)", "panicked at ", "\ngoroutine ")
+_WINDOW: Final = 64 * 1024
+"""So much of a text is searched in one go, for which the event loop may have to wait."""
+_OVERLAP: Final = 1024
+"""Longer than any line of a stack."""
 _STACK_FRAME: Final = re.compile(r"\n[ \t]+at [^\s(]{1,200} ?\(")
 _INSTRUCTIONS: Final = frozenset({"system", "developer"})
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
 
 
-class Part(Struct):
+class Part(Struct, gc=False):
     """One piece of a turn. A tool's result has its own `content`, of whatever shape."""
 
     type: str = ""
@@ -34,7 +38,7 @@ class Part(Struct):
 Content: TypeAlias = str | list[Part | str] | None
 
 
-class Turn(Struct):
+class Turn(Struct, gc=False):
     """One message, or one item of a Responses input."""
 
     role: str = ""
@@ -156,22 +160,60 @@ class Inputs(Asked, kw_only=True):
         documents = _read_content(self.documents)
         if isinstance(documents, list):
             return max(1, len(documents))
+        return self._count_given()
+
+    @property
+    def _entries(self) -> Sequence[str | int | list[int] | Part]:
         given = self.prompt if self.prompt is not None else self.input
-        if not isinstance(given, list):
-            return 1
-        return sum(not isinstance(entry, int) for entry in given) or 1
+        return [given] if isinstance(given, str) else given or []
+
+    def _count_given(self) -> int:
+        return sum(not isinstance(entry, int) for entry in self._entries) or 1
+
+    def _count_tokens(self) -> int:
+        return sum(len(entry) if isinstance(entry, list) else isinstance(entry, int) for entry in self._entries)
 
     def read_prompt(self) -> Prompt:
         """All texts, newline-joined; a list of tokens counts as so many."""
-        given = self.prompt if self.prompt is not None else self.input
-        entries = [given] if isinstance(given, str) else given or []
+        entries = self._entries
         texts = [entry for entry in entries if isinstance(entry, str)]
         texts += [entry.text for entry in entries if isinstance(entry, Part) and entry.text]
         texts += [text for raw in (self.query, self.documents) if (text := _read_text(_read_content(raw)))]
-        tokens = sum(len(entry) if isinstance(entry, list) else isinstance(entry, int) for entry in entries)
         text = "\n".join(texts)
         has = frozenset({"code"} if _has_code(text) else ())
-        return Prompt(text, text, tokens=tokens + estimate_tokens(text), has=has)
+        return Prompt(text, text, tokens=self._count_tokens() + estimate_tokens(text), has=has)
+
+
+class Ids(Inputs, kw_only=True):
+    """The same where they are token ids and nothing else, which are counted and not decoded. Made by `count_ids`."""
+
+    sequences: int
+    tokens: int
+
+    def _count_given(self) -> int:
+        return self.sequences
+
+    def _count_tokens(self) -> int:
+        return self.tokens
+
+
+def count_ids(raw: Raw) -> tuple[int, int] | None:
+    """How many prompts and how many tokens a list of ids is, or a list of such lists; None where it is anything else.
+
+    `raw` is known to be JSON. What is left of it without digits is brackets and commas, and these tell all.
+    """
+    ids = bytes(raw).translate(None, b" \t\r\n")
+    shape = ids.translate(None, b"-0123456789")
+    if not shape.startswith(b"[") or shape.translate(None, b"[],"):
+        return None
+    lists = shape.count(b"[") - 1
+    commas = len(shape) - 2 * (lists + 1)  # to count what is many takes long
+    if lists == 0:
+        return 1, 0 if ids == b"[]" else commas + 1
+    is_list_of_lists = shape.startswith(b"[[") and shape.endswith(b"]]") and shape.count(b"[[") == 1
+    if not is_list_of_lists or shape.count(b"],[") != lists - 1:
+        return None
+    return lists, commas + 1 - ids.count(b"[]")
 
 
 def estimate_tokens(text: str, *, extra_bytes: int = 0, images: int = 0) -> int:
@@ -252,7 +294,9 @@ def _has_code(text: str) -> bool:
     for mark in _CODE:
         if mark in text:
             return True
-    return _STACK_FRAME.search(text) is not None
+    if len(text) <= _WINDOW:
+        return _STACK_FRAME.search(text) is not None
+    return any(_STACK_FRAME.search(text, begin, begin + _WINDOW + _OVERLAP) for begin in range(0, len(text), _WINDOW))
 
 
 def _is_given(raw: Raw) -> bool:

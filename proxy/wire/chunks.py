@@ -163,9 +163,14 @@ class ChunkCounter:
         """Whether the first words come behind an opening tag."""
         marks = self._marks
         words = marks.words.search(events) if marks.words else None
-        opening = marks.opening.search(events) if marks.opening else None
         self._has_words = words is not None
-        if opening and (words is None or opening.start() <= words.start()):
+        if marks.opening is None:
+            return
+        if words is None:
+            opening = marks.opening.search(events)
+        else:  # nothing behind the first words is of interest, and under load that is nearly all
+            opening = marks.opening.search(events, 0, words.start()) or marks.opening.match(events, words.start())
+        if opening:
             self._is_in_tags = True
 
 

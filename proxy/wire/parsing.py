@@ -15,7 +15,7 @@ from msgspec import Raw
 from ..errors import BadRequest
 from ..exchange import Body, Endpoint, Request, Tier
 from ..identity import ANYBODY, Identity
-from .bodies import Asked, Chat, Inputs, Responses
+from .bodies import Asked, Chat, Ids, Inputs, Responses, Turn, count_ids
 from .forms import cut_form, read_form, read_value
 from .replies import UNREADABLE, decode_object
 
@@ -45,6 +45,14 @@ _ASKED: Final[Mapping[Endpoint, msgspec.json.Decoder[Asked]]] = {
     Endpoint.EMBEDDINGS: msgspec.json.Decoder[Asked](Inputs),
     Endpoint.RERANK: msgspec.json.Decoder[Asked](Inputs),
 }
+_OF_IDS: Final = frozenset({Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS})
+_INPUTS: Final = msgspec.json.Decoder(Inputs)
+_OF_TURNS: Final = frozenset({Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.COUNT_TOKENS})
+_CHAT: Final = msgspec.json.Decoder(Chat)
+_TURN: Final = msgspec.json.Decoder(Turn)
+_RAWS: Final = msgspec.json.Decoder(list[Raw])
+_LONG_BYTES: Final = 64 * 1024
+"""From here on what can be long is taken apart: its decoding would be one step that nothing interrupts."""
 _STRIDE: Final = 16 * 1024
 _NEITHER_BRACKET_NOR_QUOTE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
@@ -132,12 +140,38 @@ def _read_json(endpoint: Endpoint, body: bytes) -> tuple[Asked, Body]:
         raise BadRequest(f"The body is nested deeper than {DEPTH_LIMIT} levels.")
     try:
         fields = decode_object(body)
-        asked = _ASKED[endpoint].decode(body)
+        asked = (_read_long(endpoint, fields) if len(body) > _LONG_BYTES else None) or _ASKED[endpoint].decode(body)
     except msgspec.ValidationError as error:
         raise _name_field(str(error)) from None
     except UNREADABLE as error:
         raise BadRequest(f"The body is not valid JSON: {_explain(error, body)}.") from None
     return asked, JsonBody({name: value for name, value in fields.items() if name not in REFUSED_FIELDS})
+
+
+def _read_long(endpoint: Endpoint, fields: Mapping[str, Raw]) -> Asked | None:
+    """What a long body asks, in steps that are short; None where it has to be decoded in one, be it to say what is wrong.
+
+    Another thread, the event loop's, gets its turn between two calls of the decoder and not within one.
+    """
+    if endpoint in _OF_TURNS and "messages" in fields:
+        try:
+            turns = [_TURN.decode(turn) for turn in _RAWS.decode(fields["messages"])]
+        except UNREADABLE:
+            return None
+        chat = _CHAT.decode(msgspec.json.encode({**fields, "messages": []}))
+        chat.messages = turns
+        return chat
+    return _count(fields) if endpoint in _OF_IDS else None
+
+
+def _count(fields: Mapping[str, Raw]) -> Ids | None:
+    """What a long body asks whose input is token ids, without a number made of each; None where it is anything else."""
+    name = "prompt" if bytes(fields.get("prompt", b"null")) != b"null" else "input"
+    counts = count_ids(fields[name]) if name in fields else None
+    if counts is None:
+        return None
+    beside = _INPUTS.decode(msgspec.json.encode({**fields, name: []}))
+    return Ids(**msgspec.structs.asdict(beside), sequences=counts[0], tokens=counts[1])
 
 
 def _read_form(content_type: str, body: bytes) -> tuple[Asked, Body]:

@@ -24,9 +24,6 @@ class Envelope:
     suffix: bytes
     seam: bytes
     """Where one event ends and the next begins."""
-    empty: bytes
-    """An event without text, which does not count."""
-    quotes: int
     is_reasoning: bool
 
     def count(self, block: bytes) -> int:
@@ -36,10 +33,10 @@ class Envelope:
             return 0
         begin, end = len(prefix), len(block) - len(suffix)
         if block.find(b'"', begin) == end:
-            return 1 if end > begin and b"/think" not in block else 0
-        events = block.count(self.seam) + 1
-        is_plain = block.count(b'"') == events * self.quotes and self.empty not in block and b"/think" not in block
-        return events if is_plain else 0
+            return 1 if end > begin and block.find(b"/think", begin, end) < 0 else 0
+        texts = block[begin:end].split(self.seam)
+        text = b"".join(texts)
+        return len(texts) if b'"' not in text and b"/think" not in text and b"" not in texts else 0
 
 
 def learn(event: bytes, *, is_reasoning: bool) -> Envelope | None:
@@ -55,5 +52,5 @@ def learn(event: bytes, *, is_reasoning: bool) -> Envelope | None:
         if not begin < end <= begin + _LONGEST_TEXT or event[end - 1 : end] == b"\\" or key in event[end:]:
             return None
         prefix, suffix = event[:begin], event[end:]
-        return Envelope(prefix, suffix, suffix + prefix, prefix + suffix, event.count(b'"'), is_reasoning)
+        return Envelope(prefix, suffix, suffix + prefix, is_reasoning)
     return None

@@ -330,7 +330,10 @@ def _split_thought(text: str) -> tuple[int, int]:
 
 
 def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def _total(*values: int | None) -> int | None:

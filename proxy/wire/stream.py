@@ -35,10 +35,22 @@ _FINISHES: Final[Mapping[Endpoint, re.Pattern[bytes]]] = {
     Endpoint.RESPONSES: re.compile(rb'"type":"response\.(?:completed|incomplete|failed)"'),
     Endpoint.TRANSCRIPTIONS: re.compile(rb'"finish_reason":"(?!")|"type":"transcript\.text\.done"'),
 }
+_FINISH_HINTS: Final[Mapping[Endpoint, bytes]] = {
+    Endpoint.CHAT: b'"finish_reason":"',
+    Endpoint.COMPLETIONS: b'"finish_reason":"',
+    Endpoint.MESSAGES: b'"type":"message_stop"',
+}
+"""How a finish begins: found many times as fast as by an expression."""
 _NO_FINISH: Final = re.compile(rb'"finish_reason":null')
 _DONE: Final = re.compile(rb"(?:\A|[\r\n])data: ?\[DONE\]")
+_DONE_BEGINS_BYTES: Final = 7
+"""A line's end and `data: ` before it."""
 _DONE_WITHIN_BYTES: Final = 256
 """`[DONE]` ends a stream, so that only the end of a block is searched for it."""
+_LONG_BYTES: Final = 4096
+"""From here on it is worth while to look at the first events and the last ones apart."""
+_LAST_BYTES: Final = 1024
+"""In which a stream's end is: why it has finished, its usage, `[DONE]`."""
 _TELLING_BYTES: Final = 4096
 """So much of an event that is too long to be read tells whether it carries text."""
 _CAPS: Final[Mapping[Endpoint, int]] = {Endpoint.RESPONSES: CAP_BYTES}
@@ -48,7 +60,10 @@ _USUAL_CAP_BYTES: Final = 512 * 1024
 _NESTS: Final[Mapping[Endpoint, str]] = {Endpoint.RESPONSES: "response", Endpoint.MESSAGES: "message"}
 """Where some of an endpoint's events hold the whole reply, with its usage."""
 _OPENED: Final = re.compile(rb'"(?:usage|timings|response)":\{|"error"')
-_HINT: Final = re.compile(rb'"(?:usage|timings|response)": ?\{|"error"')
+_OPENED_HINTS: Final = (
+    b'"error"',
+    *(b'"' + name + colon + b"{" for name in (b"usage", b"timings", b"response") for colon in (b'":', b'": ')),
+)
 """The same, before space is taken out."""
 _BROKEN_ERROR: Final = re.compile(rb'\{\s*"error"\s*:\s*(.*)', re.DOTALL)
 _LAST_WORDS: Final = frozenset(
@@ -113,6 +128,7 @@ class StreamEditor:
         self._strips_usage = strips_usage
         self._counter = ChunkCounter(endpoint)
         self._finishes = _FINISHES.get(endpoint, _CHOICE_FINISHES)
+        self._finish_hint = _FINISH_HINTS.get(endpoint, b"")
         cap_bytes = _CAPS.get(endpoint, _USUAL_CAP_BYTES) if cap_bytes is None else cap_bytes
         self._splitter = EventSplitter(cap_bytes=cap_bytes)
         self._is_clean = False
@@ -167,40 +183,63 @@ class StreamEditor:
 
     def skim(self, block: bytes) -> int:
         """How many events a block is made of that are all plain: it may go on as it is. Else 0, and it has yet to be fed."""
-        if self._is_clean:
-            return self._count_plain(block)
-        events = self._count_plain(block) if self._splitter.is_empty else 0
-        if events:
-            self._is_clean = True
-            self._splitter.skip()
-        return events
+        if self._is_clean or self._splitter.is_empty:
+            for envelope in self._envelopes:
+                if events := envelope.count(block):
+                    self._note_plain(envelope, events)
+                    if not self._is_clean:
+                        self._is_clean = True
+                        self._splitter.skip()
+                    return events
+        return 0
 
     def _count_plain(self, events: bytes) -> int:
         """How many there are, counted; 0 where there is any of another kind than those that are known."""
         for envelope in self._envelopes:
-            count = envelope.count(events)
-            if count:
-                if envelope.is_reasoning:
-                    self._counter.reasoning += count
-                else:
-                    self._counter.content += count
-                self.chunks = count
+            if count := envelope.count(events):
+                self._note_plain(envelope, count)
                 return count
         return 0
+
+    def _note_plain(self, envelope: Envelope, count: int) -> None:
+        if envelope.is_reasoning:
+            self._counter.reasoning += count
+        else:
+            self._counter.content += count
+        self.chunks = count
 
     def flush(self) -> list[bytes | UsageEvent]:
         """What is left once the upstream has closed: a last event without its empty line, or nothing."""
         return self._read(self._splitter.flush())
 
     def _read(self, events: bytes) -> list[bytes | UsageEvent]:
+        return self._read_long(events) if len(events) > _LONG_BYTES else self._read_all(events)
+
+    def _read_long(self, events: bytes) -> list[bytes | UsageEvent]:
+        """Under load many tokens come at once: the first events tell what the others look like, and only the last may differ."""
+        begin = 0 if self._envelopes else events.find(b"\n\n", events.find(b"\n\n") + 1) + 2
+        end = events.rfind(b"\n\n", 0, len(events) - _LAST_BYTES) + 2
+        if not begin < end:
+            return self._read_all(events)
+        pieces = self._read_all(events[:begin])
+        chunks = self.chunks
+        if self._count_plain(events[begin:end]):
+            chunks += self.chunks
+            pieces.append(events[begin:end])
+            begin = end
+        pieces += self._read_all(events[begin:])
+        self.chunks += chunks
+        return _joined(pieces)
+
+    def _read_all(self, events: bytes) -> list[bytes | UsageEvent]:
         if not events:
             self.chunks = 0
             return []
         compact = compact_json(events)
         self.chunks = self._counter.feed(compact)
         if not self.has_finished:
-            is_done = events.rfind(b"[DONE]", -_DONE_WITHIN_BYTES) >= 0 and _DONE.search(events) is not None
-            self.has_finished = is_done or self._finishes.search(compact) is not None
+            begin = compact.find(self._finish_hint)
+            self.has_finished = _is_done(events) or (begin >= 0 and self._finishes.search(compact, begin) is not None)
         if self._is_worth_opening(compact):
             return self._open_all(events)
         if self.chunks and not self.has_finished and self._counter.is_settled:
@@ -226,8 +265,7 @@ class StreamEditor:
     def _open_all(self, events: bytes) -> list[bytes | UsageEvent]:
         """Go through the events one by one; of a server that counts in every chunk only the last count is read."""
         pieces: list[bytes | UsageEvent] = []
-        hint = _HINT.search(events)
-        plain = events.rfind(b"\n\n", 0, hint.start()) + 2 if hint else 0
+        plain = events.rfind(b"\n\n", 0, _first_hint(events)) + 2
         plain = plain if plain > 1 else 0  # those before the first that may have to be opened: under load they are the most
         run: list[bytes] = [events[:plain]] if plain else []
         running = b""
@@ -311,6 +349,28 @@ def error_event(endpoint: Endpoint, error_json: Mapping[str, object]) -> bytes:
     else:
         event = {"type": "error", "code": error.get("code"), "message": error.get("message"), "param": error.get("param")}
     return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+def _joined(pieces: list[bytes | UsageEvent]) -> list[bytes | UsageEvent]:
+    """The same, cut only at the events that are held."""
+    joined: list[bytes | UsageEvent] = []
+    for piece in pieces:
+        if joined and isinstance(piece, bytes) and isinstance(before := joined[-1], bytes):
+            joined[-1] = before + piece
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _is_done(events: bytes) -> bool:
+    """Whether `[DONE]` is among the last of them."""
+    end = max(0, len(events) - _DONE_WITHIN_BYTES)
+    return events.find(b"[DONE]", end) >= 0 and _DONE.search(events, max(0, end - _DONE_BEGINS_BYTES)) is not None
+
+
+def _first_hint(events: bytes) -> int:
+    """Where the first event that may have to be opened shows it; 0 where none does."""
+    return min([at for hint in _OPENED_HINTS if (at := events.find(hint)) >= 0], default=0)
 
 
 def _is_last_word(event: _Event) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import zlib
+from contextlib import AsyncExitStack
 
 import pytest
 from lean_wire import wire
@@ -10,6 +11,7 @@ from scripted_upstream import chunk, http_reply, stream_head
 from simulated_upstream import until
 
 from jevons.proxy.errors import UpstreamError
+from jevons.proxy.upstreams.silence import SilenceWatch
 
 pytest_plugins = ["lean_fixture"]
 
@@ -266,3 +268,18 @@ def test_a_stream_leaves_its_connection_for_the_next(run, tick_seconds):
                 assert len(server.owner.kept) == 2 * (number + 1)
 
     run(scenario())
+
+
+async def test_connections_share_one_watch():
+    """That it watches nobody yet is no reason for another: each would keep a timer for as long as a first byte may take."""
+    loop = asyncio.get_running_loop()
+    watch = SilenceWatch(loop)
+    replies = []
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            server = await stack.enter_async_context(wire(watch=watch))
+            replies.append(server.ask())
+        assert len(watch) == len(replies)
+        for reply in replies:
+            reply.close()
+    assert len(watch) == 0

@@ -243,7 +243,7 @@ async def test_whoever_speaks_is_not_silent():
     reply.begin(200, STREAM)
     for _ in range(8):
         await asyncio.sleep(0.02)
-        reply.heard(asyncio.get_running_loop().time())
+        reply.heard_at = asyncio.get_running_loop().time()
     assert reply.check_silence(asyncio.get_running_loop().time()) > 0.0
     assert not source.is_aborted
     reply.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jevons.proxy.exchange import Prompt
-from jevons.proxy.wire.bodies import IMAGE_TOKENS, Asked, Chat, Inputs, Responses, estimate_tokens
+from jevons.proxy.wire.bodies import IMAGE_TOKENS, Asked, Chat, Inputs, Responses, count_ids, estimate_tokens
 
 
 def read(kind: type[Asked], **fields: object) -> Asked:
@@ -146,3 +150,37 @@ def test_tokens_are_estimated_from_bytes() -> None:
     assert estimate_tokens("abcde") == 2
     assert estimate_tokens("日本語") == 3
     assert estimate_tokens("abcd", extra_bytes=4, images=2) == 2 + 2 * IMAGE_TOKENS
+
+
+IDS = st.lists(st.integers(-3, 10**12))
+NESTED = st.recursive(
+    st.one_of(st.integers(), st.none(), st.booleans(), st.floats(), st.text(max_size=3)), st.lists, max_leaves=8
+)
+
+
+@given(st.one_of(IDS, st.lists(IDS), st.lists(st.one_of(st.integers(), IDS)), st.lists(NESTED)), st.sampled_from([None, 1]))
+def test_ids_that_are_counted_are_as_many_as_there_are(given_input: list[object], indent: int | None) -> None:
+    """However they are written: one prompt or several, empty ones among them; what is not all ids is left to the decoder."""
+    counts = count_ids(msgspec.Raw(json.dumps(given_input, indent=indent).encode()))
+    are_ids = all(type(entry) is int for entry in given_input)
+    are_lists = bool(given_input) and all(
+        isinstance(entry, list) and all(type(each) is int for each in entry) for entry in given_input
+    )
+    assert (counts is not None) == (are_ids or are_lists)
+    if counts is not None:
+        asked = read(Inputs, prompt=given_input)
+        assert counts == (asked.prompts, asked.read_prompt().tokens)
+
+
+@pytest.mark.parametrize("raw", [b"null", b"7", b'"[1]"', b"{}", b"[[[1]]]", b"[1,[2],3]", b"[[1],2]", b"[1.5]", b"[[1],[[2]]]"])
+def test_whatever_is_no_list_of_ids_is_not_counted(raw: bytes) -> None:
+    """A text, numbers that are no ids, lists too deep, ids beside lists of ids."""
+    assert count_ids(msgspec.Raw(raw)) is None
+
+
+def test_code_is_found_wherever_it_stands() -> None:
+    """A long text is searched piece by piece, and a stack's line may lie across two of them."""
+    for place in (0, 65_530, 65_536, 200_000):
+        asked = read(Chat, messages=[user("x" * place + "\n    at Object.run (main.js:1:2)\n" + "y" * 70_000)])
+        assert asked.read_prompt().has == {"code"}
+    assert not read(Chat, messages=[user("x\n  at home\n" * 20_000)]).read_prompt().has

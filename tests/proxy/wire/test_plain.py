@@ -24,6 +24,10 @@ class Reader(StreamEditor):
     def _learn(self, event):
         """Learn nothing."""
 
+    def _read(self, events):
+        """However many there are."""
+        return self._read_all(events)
+
 
 def envelope() -> Envelope:
     """That of a plain chunk."""
@@ -92,11 +96,11 @@ EVENTS = st.one_of(
     st.builds(event, TEXTS, finish=st.just("stop")),
     st.just(b": ping\n\n"),
     st.just(b'data: {"error":{"message":"no"}}\n\n'),
-    st.just(b"data: [DONE]\n\n"),
 )
+DONE = b"data: [DONE]\n\n"
 
 
-@given(st.lists(EVENTS, max_size=25), st.lists(st.integers(1, 400), max_size=30))
+@given(st.lists(EVENTS | st.just(DONE), max_size=25), st.lists(st.integers(1, 400), max_size=30))
 def test_recognising_changes_nothing(events, cuts):
     """However a stream is cut, an editor that recognises plain events gives and counts what one gives that reads them all."""
     stream = b"".join(events)
@@ -109,6 +113,34 @@ def test_recognising_changes_nothing(events, cuts):
         assert seen(fast) == seen(full)
     assert flat(fast.flush()) == flat(full.flush())
     assert seen(fast) == seen(full)
+
+
+ONE_MANNER = st.sampled_from([b"think>", b"reasoning_content"]).flatmap(
+    lambda other: st.lists(st.tuples(EVENTS.filter(lambda one: other not in one), st.integers(1, 60)), max_size=8)
+)
+"""No server marks thoughts by tags and by a name of their own: what they count then depends on how the stream is cut."""
+
+
+@given(ONE_MANNER, st.integers(3000, 40_000))
+def test_many_at_once_are_read_as_they_would_be_one_by_one(runs, size):
+    """Under load a block holds many events, most of them alike: it gives and counts what reading all of them does."""
+    stream = b"".join(one * times for one, times in runs) + DONE
+    fast, full = (kind(Endpoint.CHAT, strips_usage=False) for kind in (StreamEditor, Reader))
+    for at in range(0, len(stream), size):
+        assert flat(fast.feed(stream[at : at + size])) == flat(full.feed(stream[at : at + size]))
+        assert seen(fast) == seen(full)
+    assert flat(fast.flush()) == flat(full.flush())
+
+
+def test_a_long_stream_in_one_block_stays_in_one_piece():
+    """What is forwarded is cut only at the event that is held for its energy."""
+    tokens = event("") + b"".join(event(f" token{number}") for number in range(200))
+    end = event("", finish="stop") + event("", usage={"prompt_tokens": 3, "completion_tokens": 200}) + b"data: [DONE]\n\n"
+    editor = StreamEditor(Endpoint.CHAT, strips_usage=False)
+    pieces = editor.feed(tokens + end)
+    assert editor.content_chunks == editor.chunks == 200
+    assert flat(pieces) == tokens + end
+    assert len(pieces) <= 3
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), min_size=3, max_size=20))
