@@ -1,4 +1,4 @@
-"""Providers as litellm's adapters speak to them, on a local port: OpenAI's chat completions and Ollama's own chat."""
+"""Providers as litellm's adapters speak to them, on a local port: OpenAI's, Ollama's own chat and Anthropic's messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
+import anthropic_messages
 import pytest
 from aiohttp import web
 
@@ -30,6 +31,7 @@ class Provider:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._openai)
         app.router.add_post("/api/chat", self._ollama)
+        app.router.add_post(anthropic_messages.PATH, self._anthropic)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -42,7 +44,7 @@ class Provider:
 
     async def _read(self, request):
         body = await request.json()
-        self.calls.append((request.headers.get("authorization"), body))
+        self.calls.append((request.headers.get("authorization") or request.headers.get("x-api-key"), body))
         return body, body["messages"][-1]["content"]
 
     async def _openai(self, request):
@@ -65,6 +67,23 @@ class Provider:
             return web.json_response(end)
         end["message"]["content"] = ""
         return await self._stream(request, word, "application/x-ndjson", _ollama_chunk, json.dumps(end).encode() + b"\n")
+
+    async def _anthropic(self, request):
+        body, content = await self._read(request)
+        assert request.headers["anthropic-version"] == "2023-06-01"
+        word = content if isinstance(content, str) else content[-1].get("text", "")
+        if word.isdigit():
+            return anthropic_messages.refusal(int(word), request.headers)
+        if not body.get("stream"):
+            return anthropic_messages.whole(body)
+        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        try:
+            await anthropic_messages.stream(body, response.write, 100_000 if word == "long" else 4, breaks=word == "break")
+        except (ConnectionError, asyncio.CancelledError):
+            self.has_left.set()
+            raise
+        return response
 
     async def _stream(self, request, word, kind, chunk, end):
         response = web.StreamResponse(headers={"content-type": kind})

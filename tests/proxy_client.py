@@ -12,6 +12,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from jevons.proxy.app import App
+from jevons.proxy.scraping import FRESH
 
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
 BODIES = {
@@ -114,7 +115,7 @@ class Proxy:
 
     async def metrics(self):
         """Every sample of a scrape: {name: {label values: value}}, the label values in the order of their names."""
-        async with self.session.get(f"{self.admin}/metrics") as response:
+        async with self.session.get(f"{self.admin}/metrics", headers=FRESH) as response:
             text = await response.text()
         samples = {}
         for family in text_string_to_metric_families(text):

@@ -1,18 +1,19 @@
 // A cheap HTTP/1.1 client that loads one address and says how it was served. One thread, epoll, keep-alive.
 //
 //     load --port PORT --body FILE [--path /v1/chat/completions] [--connections 1] [--seconds 5] [--warmup 1] [--rate 0]
-//          [--events 0] [--header 'Name: value']...
+//          [--events 0] [--leave 0] [--header 'Name: value']...
 //
 // Every request is `POST path` with the file as its JSON body. With a rate (requests per second) requests begin at even
 // distances, on whichever connection is free; else each connection sends the next one when it has read the last (closed loop).
 // The first `warmup` seconds are not counted. At their end it prints `begin`, and `seconds` later one line of JSON, both times
 // with requests under way: whoever reads the proxy's CPU time at these two lines has that of the counted part, and nothing else.
 //
-//     {seconds, ok, bad, odd, late, reconnects, events, bytes, latency_us, first_event_us, gap_us, cpu_seconds}
+//     {seconds, ok, bad, odd, late, left, reconnects, events, bytes, latency_us, first_event_us, gap_us, cpu_seconds}
 //
 // ok: status 200 and a whole body, with `[DONE]` where it is a stream. bad: anything else. odd: those of ok whose number of
 // events is not `--events`. late: requests of a rate that had to wait for a free connection; their time counts from when they
-// were due. events: `data:` lines without `[DONE]`. first_event_us: from the request to its first event. gap_us: from one arrival
+// were due. left: streams that the client has left, closing the connection, once `--leave` events of them had come; 0 leaves none.
+// events: `data:` lines without `[DONE]`. first_event_us: from the request to its first event. gap_us: from one arrival
 // of events to the next within a stream. The three are {count, mean, p50, p90, p99, max} in microseconds.
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -44,7 +45,7 @@ struct connection {
 };
 
 static struct options {
-    int port, connections, events;
+    int port, connections, events, leave;
     const char *path, *body;
     double seconds, warmup, rate;
     struct buffer headers;
@@ -54,13 +55,13 @@ static int epoll;
 static struct buffer request;
 static struct connection *connections;
 static struct series latency, first_event, gap;
-static long ok, bad, odd, late, reconnects, events, bytes;
+static long ok, bad, odd, late, left, reconnects, events, bytes;
 
 // ---- figures
 
 static void forget_figures(void) {
     latency.count = first_event.count = gap.count = 0;
-    ok = bad = odd = late = reconnects = events = bytes = 0;
+    ok = bad = odd = late = left = reconnects = events = bytes = 0;
 }
 
 static double cpu_seconds(void) {
@@ -70,8 +71,9 @@ static double cpu_seconds(void) {
 }
 
 static void print_figures(double seconds, double cpu) {
-    printf("{\"seconds\":%.6f,\"ok\":%ld,\"bad\":%ld,\"odd\":%ld,\"late\":%ld,\"reconnects\":%ld,\"events\":%ld,\"bytes\":%ld",
-           seconds, ok, bad, odd, late, reconnects, events, bytes);
+    printf("{\"seconds\":%.6f,\"ok\":%ld,\"bad\":%ld,\"odd\":%ld,\"late\":%ld,\"left\":%ld,\"reconnects\":%ld,"
+           "\"events\":%ld,\"bytes\":%ld",
+           seconds, ok, bad, odd, late, left, reconnects, events, bytes);
     print_series("latency_us", &latency);
     print_series("first_event_us", &first_event);
     print_series("gap_us", &gap);
@@ -132,6 +134,13 @@ static void end_request(struct connection *c, int is_whole) {
     }
     c->is_busy = 0;
     if (!is_whole || c->closes) reopen(c);
+    if (options.rate == 0) begin_request(c, now_us());
+}
+
+// Go away in the middle of a stream, and come back for the next.
+static void leave(struct connection *c) {
+    left++;
+    reopen(c);
     if (options.rate == 0) begin_request(c, now_us());
 }
 
@@ -276,6 +285,7 @@ static void on_readable(struct connection *c) {
             c->last_us = now;
         }
         if (is_whole) end_request(c, is_whole > 0);
+        else if (options.leave > 0 && c->events >= options.leave) leave(c);
     }
 }
 
@@ -323,7 +333,8 @@ static void run_until(long end_us, long start_us, long *begun) {
 static void read_options(int count, char **arguments) {
     static const struct option known[] = {
         {"port", 1, 0, 'p'}, {"path", 1, 0, 'a'}, {"body", 1, 0, 'b'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'},
-        {"warmup", 1, 0, 'w'}, {"rate", 1, 0, 'r'}, {"events", 1, 0, 'e'}, {"header", 1, 0, 'h'}, {0}};
+        {"warmup", 1, 0, 'w'}, {"rate", 1, 0, 'r'}, {"events", 1, 0, 'e'},
+        {"leave", 1, 0, 'l'}, {"header", 1, 0, 'h'}, {0}};
     int option;
     while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) switch (option) {
         case 'p': options.port = atoi(optarg); break;
@@ -334,6 +345,7 @@ static void read_options(int count, char **arguments) {
         case 'w': options.warmup = atof(optarg); break;
         case 'r': options.rate = atof(optarg); break;
         case 'e': options.events = atoi(optarg); break;
+        case 'l': options.leave = atoi(optarg); break;
         case 'h':
             append(&options.headers, optarg, strlen(optarg));
             append(&options.headers, "\r\n", 2);

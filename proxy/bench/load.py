@@ -43,6 +43,7 @@ class LoadResult(msgspec.Struct, frozen=True):
     first_event_us: Series | None
     gap_us: Series | None
     cpu_seconds: Seconds
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class LoadClient:
             "warmup": warmup_seconds,
             "rate": workload.rate,
             "events": workload.events,
+            "leave": workload.leaves_after,
             "header": f"Authorization: Bearer {self.token}",
         }
         return [str(self.program), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]

@@ -1,30 +1,61 @@
-"""What a proxy holds: its memory over many requests, which must not grow, and what an open stream takes that says nothing."""
+"""What a proxy holds: its memory over many requests, which must not grow, and what an open stream takes that says nothing.
+
+The load is mixed, all of it at once: JSON replies, streams that are read to their end, and streams that the client leaves, with
+its connection, after the first events.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from ..units import Seconds
-from .machine import Cores
+from .load import LoadResult
+from .machine import Cores, Machine, describe_machine
 from .programs import Programs
 from .running import Running, running
+from .trend import Trend, second_half
 from .workloads import Workload
 
 CONNECTIONS: Final = 32
-SLICE_SECONDS: Final[Seconds] = 5.0
+SLICE_SECONDS: Final[Seconds] = 10.0
+SHORT_SECONDS: Final[Seconds] = 2.0
+FEW: Final = 10_000
+"""Below so many requests the slices are short."""
 SETTLE_SECONDS: Final[Seconds] = 2.0
 SILENCE_US: Final = 600_000_000
-_JSON: Final = Workload("request", "JSON replies", connections=CONNECTIONS)
+WHOLE: Final = Workload("whole", "JSON replies", connections=20)
+STREAM: Final = Workload("stream", "streams of 32 events", connections=8, events=32)
+LEAVE: Final = Workload("leave", "streams left after two events", connections=4, events=32, pace_us=5_000, leaves_after=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One look: the requests served so far, the seconds of load, and the resident memory of the proxy, under load."""
+
+    requests: int
+    seconds: Seconds
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Proportional set sizes, in bytes."""
+    """Resident memory, in bytes: the proportional one moves with how many other processes run the same Python."""
 
-    checkpoints: tuple[tuple[int, int], ...]
-    """So many requests in all, and the memory then."""
+    started_at: datetime
+    machine: Machine
+    checkpoints: tuple[Checkpoint, ...]
+    whole: int
+    """JSON replies that came whole, as did the streams."""
+    streamed: int
+    left: int
+    """Streams that the client left."""
+    bad: int
+    """Answers that were none: of any but 200, or broken off."""
     streams: int
     before: int
     """With nothing under way."""
@@ -37,43 +68,76 @@ class Memory:
         return (self.open - self.before) / self.streams
 
     @property
-    def bytes_per_request(self) -> float:
+    def bytes_per_request(self) -> Trend | None:
         """By how much it has grown, per request, over the second half of the requests: the first fills what is bounded."""
-        late = self.checkpoints[len(self.checkpoints) // 2 :]
-        (first, least), (last, most) = late[0], late[-1]
-        return (most - least) / (last - first) if last > first else 0.0
+        return second_half([float(each.requests) for each in self.checkpoints], [float(each.size) for each in self.checkpoints])
+
+    @property
+    def bytes_per_hour(self) -> Trend | None:
+        """The same by time."""
+        trend = second_half([each.seconds for each in self.checkpoints], [float(each.size) for each in self.checkpoints])
+        return trend and trend.times(3600.0)
 
     def as_json(self) -> dict[str, object]:
         """For programs."""
+        by_request, by_hour = self.bytes_per_request, self.bytes_per_hour
         return {
-            "checkpoints": [{"requests": requests, "bytes": size} for requests, size in self.checkpoints],
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "machine": {"cpu": self.machine.cpu, "cores": self.machine.cores, "python": self.machine.python},
+            "checkpoints": [
+                {"requests": each.requests, "seconds": round(each.seconds, 1), "bytes": each.size} for each in self.checkpoints
+            ],
+            "requests": {"whole": self.whole, "streamed": self.streamed, "left": self.left, "bad": self.bad},
+            "bytes_per_request": by_request and by_request.as_json(),
+            "bytes_per_hour": by_hour and by_hour.as_json(),
             "streams": self.streams,
             "bytes_before_streams": self.before,
             "bytes_with_streams": self.open,
             "bytes_per_stream": self.bytes_per_stream,
-            "bytes_per_request": self.bytes_per_request,
         }
 
 
 def measure_memory(programs: Programs, cores: Cores, say: Callable[[str], None], *, requests: int, streams: int) -> Memory:
-    """Serve so many requests, and then hold so many streams open. Raises JevonsError where it does not serve."""
+    """Hold so many streams open, and then serve so many requests. Raises JevonsError where it does not serve."""
+    started_at = datetime.now(UTC)
     with running(programs, cores) as proxy:
         before, opened = _hold_open(proxy, streams)
         say(f"{streams} silent streams: {before / 1e6:.1f} -> {opened / 1e6:.1f} MB")
-        checkpoints = [(0, _bytes(proxy))]
-        while checkpoints[-1][0] < requests:
-            done, _ = proxy.load.run(_JSON, seconds=SLICE_SECONDS, warmup_seconds=0.0, on_edge=lambda: None)
-            checkpoints.append((checkpoints[-1][0] + done.ok, _bytes(proxy)))
-            say(f"{checkpoints[-1][0]} requests: {checkpoints[-1][1] / 1e6:.1f} MB")
-    return Memory(tuple(checkpoints), streams, before, opened)
+        began = time.monotonic()
+        counts = dict.fromkeys(("whole", "streamed", "left", "bad"), 0)
+        checkpoints = [Checkpoint(0, 0.0, _bytes(proxy))]
+        while checkpoints[-1].requests < requests:
+            size = _load_slice(proxy, SLICE_SECONDS if requests >= FEW else SHORT_SECONDS, counts)
+            served = counts["whole"] + counts["streamed"] + counts["left"]
+            checkpoints.append(Checkpoint(served, time.monotonic() - began, size))
+            say(f"{served} requests: {size / 1e6:.1f} MB")
+    return Memory(
+        started_at,
+        describe_machine(),
+        tuple(checkpoints),
+        **counts,
+        streams=streams,
+        before=before,
+        open=opened,
+    )
 
 
-def render(memory: Memory) -> str:
-    """The two figures, and how the memory went."""
-    lines = [f"{requests:>10} requests {size / 1e6:8.1f} MB" for requests, size in memory.checkpoints]
-    lines.append(f"growth in the second half: {memory.bytes_per_request:.1f} bytes per request")
-    lines.append(f"{memory.streams} silent streams: {memory.bytes_per_stream / 1000:.1f} kB each")
-    return "\n".join(lines)
+def _load_slice(proxy: Running, seconds: Seconds, counts: dict[str, int]) -> int:
+    """All three loads for a while; returns the memory at its end, with requests under way."""
+
+    def run(workload: Workload, *, looks: bool = False) -> tuple[LoadResult, int]:
+        done, edges = proxy.load.run(workload, seconds=seconds, warmup_seconds=0.0, on_edge=lambda: _bytes(proxy) if looks else 0)
+        return done, edges.after
+
+    with ThreadPoolExecutor(2) as others:
+        beside = [others.submit(run, workload) for workload in (STREAM, LEAVE)]
+        whole, size = run(WHOLE, looks=True)
+        stream, leave = (each.result()[0] for each in beside)
+    counts["whole"] += whole.ok
+    counts["streamed"] += stream.ok + leave.ok
+    counts["left"] += leave.left
+    counts["bad"] += whole.bad + stream.bad + leave.bad
+    return size
 
 
 def _hold_open(proxy: Running, streams: int) -> tuple[int, int]:
@@ -87,4 +151,4 @@ def _hold_open(proxy: Running, streams: int) -> tuple[int, int]:
 
 
 def _bytes(proxy: Running) -> int:
-    return proxy.program.proportional_bytes() or 0
+    return proxy.program.resident_bytes() or 0

@@ -93,7 +93,14 @@ class Program:
 
     def proportional_bytes(self) -> int | None:
         """The memory of the whole tree, shared pages divided among those who share them (PSS); None where that is hidden."""
-        sizes = [_proportional_bytes(pid) for pid in tree(self._running.pid)]
+        return self._bytes("Pss:")
+
+    def resident_bytes(self) -> int | None:
+        """The memory of the whole tree (RSS), which does not move with what others share; None where that is hidden."""
+        return self._bytes("Rss:")
+
+    def _bytes(self, field: str) -> int | None:
+        sizes = [_bytes_of(pid, field) for pid in tree(self._running.pid)]
         known = [size for size in sizes if size is not None]
         return sum(known) if known and len(known) == len(sizes) else None
 
@@ -159,10 +166,10 @@ def _parent(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
-def _proportional_bytes(pid: int) -> int | None:
+def _bytes_of(pid: int, field: str) -> int | None:
     try:
         lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
         return None
-    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")]
+    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith(field)]
     return sizes[0] if sizes else None

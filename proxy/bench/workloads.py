@@ -27,6 +27,8 @@ class Workload:
     """Per stream; 0 asks for a JSON reply."""
     pace_us: int = 0
     """Between two events of a stream; 0 sends them as fast as they are taken."""
+    leaves_after: int = 0
+    """So many events of a stream have come when the client goes away; 0 reads all of them."""
     is_charged: bool = True
     """Whether its CPU time is a figure; else it is there for its latencies, and is run without a proxy too."""
 

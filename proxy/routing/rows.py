@@ -89,7 +89,7 @@ def _lines(path: Path, problems: list[str]) -> Iterator[tuple[int, str]]:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        problems.append(f"{path}: {error}")
+        problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
 def _words(error: Exception) -> str:

@@ -64,7 +64,7 @@ class Call:
 
     def _give(self, data: bytes) -> None:
         reply = self.reply
-        reply.heard(self._ours.time())
+        reply.heard_at = self._ours.time()
         if not reply.status:
             reply.begin(200, dict(_EVENTS if self._is_stream else _JSON))
         reply.push(b"data: " + data + b"\n\n" if self._is_stream else data)

@@ -23,8 +23,11 @@ _ENVIRONMENT: Final = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOG": "CRITICAL",
+    "OLLAMA_API_BASE": "none:",  # where it would ask about a model that a server calls by another name; ours say their address
 }
 _LOGGERS: Final = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
+_NO_GATEWAY: Final = {"_skip_mcp_handler": True}
+"""litellm runs tools of type `mcp` itself, which no request may have; to look for one it imports a package that is not there."""
 _CLOSING_SECONDS: Final = 2.0
 
 
@@ -84,7 +87,8 @@ class Library:
         limits = upstream.timeouts
         seconds = self._timeout(max(limits.first_byte_seconds, limits.idle_seconds), connect=limits.connect_seconds)
         own = {"model": upstream.model, "api_base": upstream.base_url, "api_key": upstream.api_key or "none"}
-        reply = await self._litellm.acompletion(**{**fields, **own}, timeout=seconds, max_retries=0, num_retries=0)
+        once = {"timeout": seconds, "max_retries": 0, "num_retries": 0}
+        reply = await self._litellm.acompletion(**{**fields, **own, **once, **_NO_GATEWAY})
         cost: Any = None
         if fields.get("stream"):
             try:

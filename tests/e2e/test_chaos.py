@@ -1,14 +1,24 @@
 """The whole proxy before a server with every fault: nobody is left without an answer or an error, and no joule is lost."""
 
 import asyncio
+import gc
 import json
 import random
+from collections import Counter
 
 import pytest
 from chaos_upstream import LONG_BYTES, TOKEN, Fault, script
+from prometheus_process import needs_prometheus, scraping
 from proxy_client import BODIES, CHAT, free_port
 from scripted_upstream import unchunk
 from simulated_upstream import MODEL, parse_events, until
+
+from jevons.proxy.passage import Passage, Try
+from jevons.proxy.relay import Relay
+from jevons.proxy.server.connection import FastConnection
+from jevons.proxy.upstreams.connection import UpstreamConnection
+from jevons.proxy.upstreams.reply import UpstreamReply
+from jevons.proxy.upstreams.silence import SilenceWatch
 
 pytest_plugins = ["proxy_fixture"]
 
@@ -44,6 +54,12 @@ ENDPOINTS = {
     "/v1/audio/transcriptions": TRANSCRIPTION,
 }
 STREAMING = set(BODIES)
+CONSERVATION = """
+max_over_time((
+  abs(sum by (device) (jevons_energy_joules_total) - on (device) jevons_device_energy_joules_total)
+  / on (device) jevons_device_energy_joules_total
+)[1m:50ms])
+"""
 
 
 async def start(start_scripted, start_proxy, fault, **config):
@@ -170,8 +186,8 @@ async def test_leaving_at_every_stage_of_every_endpoint(start_scripted, start_pr
     assert proxy.balance() == pytest.approx(balance, abs=1e-6)
 
 
-async def test_all_of_it_at_once(start_scripted, start_upstream, start_proxy):
-    """A server that does something else each time, beside one that is well, scraped all the while: nothing is lost."""
+async def start_chaos(start_scripted, start_upstream, start_proxy):
+    """The proxy before a server that does something else each time, and one that is well."""
     chance = random.Random(11)
     faults = [fault for fault in Fault if fault is not Fault.LONG_LINE]
 
@@ -179,11 +195,23 @@ async def test_all_of_it_at_once(start_scripted, start_upstream, start_proxy):
         await script(chance.choice(faults))(call)
 
     bad = await start_scripted(does_anything)
-    proxy = await start_proxy(
+    return await start_proxy(
         {"url": bad.url, "timeouts": TIMEOUTS, "max_concurrency": 8, "queue": {"requests": 20, "seconds": 2}},
         await start_upstream(),
         policies=[{"type": "fallback"}],
     )
+
+
+async def ask_at_once(proxy, count):
+    """Streamed and whole, of either server and of whichever the proxy takes."""
+    return await asyncio.gather(
+        *(ask(proxy, stream=bool(number % 2), model=("auto", "chat", MODEL)[number % 3]) for number in range(count))
+    )
+
+
+async def test_all_of_it_at_once(start_scripted, start_upstream, start_proxy):
+    """A server that does something else each time, beside one that is well, scraped all the while: nothing is lost."""
+    proxy = await start_chaos(start_scripted, start_upstream, start_proxy)
     balance = proxy.balance()
     scrapes = []
 
@@ -192,11 +220,9 @@ async def test_all_of_it_at_once(start_scripted, start_upstream, start_proxy):
             scrapes.append(await proxy.metrics())
             await asyncio.sleep(0.05)
 
-    scraping = asyncio.create_task(keep_scraping())
-    answers = await asyncio.gather(
-        *(ask(proxy, stream=bool(number % 2), model=("auto", "chat", MODEL)[number % 3]) for number in range(90))
-    )
-    scraping.cancel()
+    scraper = asyncio.create_task(keep_scraping())
+    answers = await ask_at_once(proxy, 90)
+    scraper.cancel()
     for status, headers, body, is_whole in answers:
         if status != 200:
             assert is_whole
@@ -210,3 +236,49 @@ async def test_all_of_it_at_once(start_scripted, start_upstream, start_proxy):
     assert sum((await proxy.metrics())["jevons_requests_total"].values()) == len(answers)
     assert await proxy.in_flight() == 0
     assert proxy.balance() == pytest.approx(balance, abs=1e-6)
+
+
+@needs_prometheus
+async def test_a_real_prometheus_sees_the_parts_sum_through_all_of_it(start_scripted, start_upstream, start_proxy, tmp_path):
+    """In no scrape between the faults do the four accounts differ from the device."""
+    proxy = await start_chaos(start_scripted, start_upstream, start_proxy)
+    async with scraping(proxy.admin, proxy.session, tmp_path) as query:
+        assert await query("jevons_meter_up") == [1.0]
+        for _ in range(3):
+            await ask_at_once(proxy, 30)
+        [scrapes] = await query('sum_over_time(up{job="jevons"}[1m]) > 5')
+        [worst] = await query(CONSERVATION)
+    assert scrapes > 5
+    assert worst <= 1e-9
+
+
+@pytest.mark.parametrize("fault", ["refuses", *(fault for fault in Fault if fault is not Fault.LONG_LINE)])
+async def test_nothing_is_left_of_a_request(start_scripted, start_proxy, fault):
+    """However it ended, streamed and whole, stayed for and left: its record stays, and nothing else of it does."""
+    proxy = await start(start_scripted, start_proxy, fault)
+
+    async def ask_and_leave():
+        async with proxy.dial() as client:
+            await client.post(CHAT, {**BODIES[CHAT], "stream": True})
+            client.reset()
+
+    async def rounds_of_all(count):
+        for number in range(2 * count):
+            await ask_and_leave()
+            _, headers, _, _ = await ask(proxy, stream=bool(number % 2))
+        await until(lambda: not proxy.is_serving())
+        await proxy.settled(headers["x-request-id"])
+
+    def left():
+        gc.collect()
+        kinds = (FastConnection, UpstreamConnection, UpstreamReply, SilenceWatch, Passage, Try, Relay, asyncio.Task)
+        return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, kinds))
+
+    await rounds_of_all(1)
+    before = left()
+    await rounds_of_all(2)
+    for _ in range(20):
+        if not (more := left() - before):
+            break
+        await asyncio.sleep(0.25)
+    assert more == Counter()

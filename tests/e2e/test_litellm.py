@@ -49,6 +49,23 @@ async def test_where_nobody_local_answers_the_provider_does(start_proxy, provide
     assert metrics["jevons_upstream_cost_usd_total"]["cloud",] == pytest.approx(record["cost_usd"])
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_a_provider_that_speaks_no_openai_answers_in_its_words(start_proxy, provider, is_stream):
+    """Anthropic's messages, whole and streamed, with a tool's call: the client gets OpenAI's shape, and the record the usage."""
+    fields = cloud(provider, "anthropic/claude-sonnet-4-5")
+    proxy = await start_proxy(
+        dead(), {**{name: value for name, value in fields.items() if name != "url"}, "urls": [provider.url]}
+    )
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+    reply = await ask(proxy, stream=is_stream, tools=tools)
+    assert (reply.status, reply.headers["x-jevons-upstream"]) == (200, "cloud")
+    assert b'"tool_calls"' in reply.body
+    assert (b"data: [DONE]" in reply.body) is is_stream
+    record = await proxy.settled(reply.id)
+    assert (record["tokens"]["prompt"], record["tokens"]["completion"], record["outcome"]) == (50, 70, "ok")
+    assert record["cost_usd"] == pytest.approx(50 * 3e-6 + 70 * 15e-6)
+
+
 async def test_the_energy_of_a_provider_is_an_estimate(start_proxy, provider):
     """By the size in the model's name, with wide bounds, although a device of this machine can be read; its price is unknown."""
     proxy = await start_proxy(dead(), cloud(provider, SIZED))

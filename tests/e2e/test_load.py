@@ -17,6 +17,8 @@ import pytest
 from jevons_process import get, until
 from prometheus_client.parser import text_string_to_metric_families
 
+from jevons.proxy.scraping import FRESH
+
 STREAMS = 32
 CONSERVED_TO = 1e-9
 MOST_IDLE_BYTES = 100 * 2**20
@@ -41,7 +43,7 @@ async def stream(session, main, place):
 
 async def scrape(session, admin):
     """The four accounts of the one device, and its own total, of one scrape."""
-    async with session.get(f"{admin}/metrics") as reply:
+    async with session.get(f"{admin}/metrics", headers=FRESH) as reply:
         text = await reply.text()
     accounts, total = {}, 0.0
     for family in text_string_to_metric_families(text):

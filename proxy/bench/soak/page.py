@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..trend import Trend
 from .soak import CLIENTS, Soak
 from .watch import Sample, kib_per_hour
 
@@ -39,13 +40,24 @@ def page(soak: Soak, command: str) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         _row("at rest, warm", soak.before),
         *(_row(f"under load, {each.at_seconds:.0f} s", each) for each in _some(soak.samples)),
-        _row("at rest, after all", soak.after),
+        _row(f"at rest, {soak.streams} clients connected", soak.full),
+        _row("at rest, all clients gone", soak.after),
         "",
-        "Memory over the second half of the load: "
-        + ("too few looks for a slope." if slope is None else f"{slope / 1024:+.1f} MiB an hour, by least squares."),
+        f"Memory over the second half of the load: {told(slope)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def told(slope: Trend | None) -> str:
+    """How fast the memory grows."""
+    if slope is None:
+        return "too few looks for a slope."
+    shown = slope.times(1 / 1024)
+    return (
+        f"{shown.slope:+.1f} MiB an hour ({shown.low:+.1f} to {shown.high:+.1f}), by least squares, with the 95 % interval. "
+        "The first 10,000 requests fill the store of the latest records."
+    )
 
 
 def _worst(soak: Soak) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from typing import Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from ...scraping import FRESH
 from ...units import Joules, Seconds
+from ..trend import Trend, second_half
 
 SAMPLE_SECONDS: Final[Seconds] = 2.0
 
@@ -50,7 +51,7 @@ class Watch:
 
     async def look(self) -> Sample:
         """Once; raises aiohttp.ClientError where the admin listener does not answer."""
-        async with self.session.get(f"{self.admin}/metrics") as reply:
+        async with self.session.get(f"{self.admin}/metrics", headers=FRESH) as reply:
             page = await reply.text()
         seen: dict[str, float] = {}
         for family in text_string_to_metric_families(page):
@@ -68,13 +69,10 @@ class Watch:
         )
 
 
-def kib_per_hour(samples: Sequence[Sample]) -> float | None:
-    """The slope of the memory over the second half, by least squares; None of fewer than three samples."""
-    later = [sample for sample in samples if sample.at_seconds >= samples[-1].at_seconds / 2] if samples else []
-    if len(later) < 3:  # noqa: PLR2004 - a line through two points is no trend
-        return None
-    slope, _ = statistics.linear_regression([each.at_seconds for each in later], [float(each.rss_kib) for each in later])
-    return slope * 3600
+def kib_per_hour(samples: Sequence[Sample]) -> Trend | None:
+    """The slope of the memory over the second half, with its interval; None of too few samples."""
+    found = second_half([each.at_seconds for each in samples], [float(each.rss_kib) for each in samples])
+    return found and found.times(3600.0)
 
 
 def _residual(accounts: Joules, device: Joules) -> float:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from bench_world import Client
 
 from jevons.proxy.bench.load import LoadClient
 from jevons.proxy.bench.workloads import Workload
@@ -50,6 +51,16 @@ def test_events_are_counted(load, upstream_port):
     assert (result.bad, result.odd, result.reconnects) == (0, 0, 0)
     assert abs(result.events - 50 * result.ok) <= 3 * 50  # streams that lie across an edge
     assert result.first_event_us.count > 0
+
+
+def test_who_leaves_is_neither_good_nor_bad(load, upstream_port):
+    """After so many events the connection is closed, and the next stream is asked for on another; the server sees that."""
+    result = load(upstream_port, Workload("leave", "leave", connections=2, events=1000, pace_us=2000, leaves_after=2))
+    assert result.left > 3
+    assert (result.ok, result.bad, result.reconnects) == (0, 0, result.left)
+    server = Client(upstream_port)
+    assert server.get("/stats")["left_early"] >= result.left
+    server.close()
 
 
 def test_the_wait_between_events_is_seen(load, upstream_port):

@@ -12,11 +12,13 @@ pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the be
 
 
 def test_memory_as_json(tmp_path, monkeypatch):
-    """For programs, and progress beside it."""
+    """For programs, with progress beside it, and as files."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    done = CliRunner().invoke(bench, ["memory", "--requests", "1", "--streams", "5", "--json"])
+    done = CliRunner().invoke(bench, ["memory", "--requests", "1", "--streams", "5", "--json", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["streams"] == 5
+    assert json.loads((tmp_path / "out" / "memory.json").read_text()) == json.loads(done.stdout)
+    assert "`jevons bench memory --requests 1 --streams 5`" in (tmp_path / "out" / "memory.md").read_text()
     assert "requests:" in done.stderr
 
 

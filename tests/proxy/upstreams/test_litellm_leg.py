@@ -3,8 +3,11 @@
 import asyncio
 import json
 import socket
+import sys
+from asyncio.subprocess import PIPE
 
 import pytest
+from anthropic_messages import TOOL
 from litellm_provider import Provider, needs_litellm
 
 from jevons.proxy.errors import UpstreamError, UpstreamUnavailable
@@ -15,7 +18,10 @@ from jevons.proxy.upstreams.litellm_library import find_problem
 
 pytestmark = [needs_litellm, pytest.mark.filterwarnings("default")]  # litellm's own warnings are not ours
 MODEL = "openai/gpt-4o-mini"
-PROVIDERS = {MODEL: "/v1", "ollama_chat/llama3.2:3b": ""}
+CLAUDE = "anthropic/claude-sonnet-4-5"
+PROVIDERS = {MODEL: "/v1", "ollama_chat/llama3.2:3b": "", CLAUDE: ""}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 
 
 @pytest.fixture
@@ -120,10 +126,12 @@ async def test_a_provider_that_is_told_to_wait_is_not_read(client, provider):
     reply.close()
 
 
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+@pytest.mark.parametrize("is_stream", [False, True])
 @pytest.mark.parametrize(("status", "code"), [(400, None), (429, "rate_limit_exceeded")])
-async def test_what_the_provider_refuses_is_told(client, provider, status, code, capsys):
+async def test_what_the_provider_refuses_is_told(client, provider, model, is_stream, status, code, capsys):
     """With its status, in OpenAI's shape, without the key, and nothing is printed."""
-    reply = await send(client, upstream(provider), str(status))
+    reply = await send(client, upstream(provider, model), str(status), stream=is_stream)
     error = json.loads(await reply.read())["error"]
     assert (reply.status, error["code"]) == (status, code)
     assert "the-key" not in error["message"]
@@ -132,8 +140,9 @@ async def test_what_the_provider_refuses_is_told(client, provider, status, code,
     assert "litellm" not in captured.out.lower()
 
 
-@pytest.mark.parametrize("status", [401, 500])
-async def test_what_is_the_operators_is_no_clients_error(client, provider, status):
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+@pytest.mark.parametrize("status", [401, 500, 529])
+async def test_what_is_the_operators_is_no_clients_error(client, provider, model, status):
     """A key that is not accepted, and a failure, are the upstream's."""
     with pytest.raises(UpstreamError) as raised:
         await send(client, upstream(provider), str(status))
@@ -151,9 +160,10 @@ async def test_a_provider_that_cannot_be_reached(client, model):
             await send(client, upstream(url, model))
 
 
-async def test_a_stream_that_breaks_off(client, provider):
-    """It does not look complete."""
-    reply = await send(client, upstream(provider), "break", stream=True)
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+async def test_a_stream_that_breaks_off(client, provider, model):
+    """It does not look complete; Anthropic's says so in an event."""
+    reply = await send(client, upstream(provider, model), "break", stream=True)
     received = []
 
     def take(block):
@@ -180,3 +190,118 @@ async def test_a_leg_that_was_never_needed_imports_nothing():
     await leg.close()
     assert not leg._thread.is_alive()
     assert find_problem() is None
+
+
+async def test_a_call_of_a_tool_comes_back_in_openais_shape(client, provider):
+    """Anthropic's block becomes a `tool_calls` entry; its schema, the system's word and the limit went out in its own shape."""
+    target = upstream(provider, CLAUDE)
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What weather has Lima?"}]
+    reply = await send(client, target, messages=messages, tools=TOOLS, max_tokens=99)
+    choice = json.loads(await reply.read())["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    assert (choice["finish_reason"], call["function"]["name"], json.loads(call["function"]["arguments"])) == (
+        "tool_calls",
+        "weather",
+        TOOL,
+    )
+    ((key, sent),) = provider.calls
+    assert (key, sent["model"], sent["max_tokens"]) == ("the-key", "claude-sonnet-4-5", 99)
+    assert "Be brief." in json.dumps(sent["system"])
+    assert sent["tools"][0]["input_schema"]["properties"] == {"city": {"type": "string"}}
+
+
+async def test_a_streamed_call_of_a_tool(client, provider):
+    """Its arguments come in parts, which together are what Anthropic sent; then the reason, the usage and the end."""
+    options = {"stream": True, "stream_options": {"include_usage": True}, "tools": TOOLS}
+    *chunks, end = await events(await send(client, upstream(provider, CLAUDE), **options))
+    parsed = [json.loads(chunk) for chunk in chunks]
+    choices = [choice for chunk in parsed for choice in chunk["choices"]]
+    calls = [call["function"] for choice in choices for call in choice["delta"].get("tool_calls") or ()]
+    assert [call["name"] for call in calls if call.get("name")] == ["weather"]
+    assert json.loads("".join(call.get("arguments") or "" for call in calls)) == TOOL
+    assert [choice["finish_reason"] for choice in choices if choice.get("finish_reason")] == ["tool_calls"]
+    assert [chunk["usage"]["prompt_tokens"] for chunk in parsed if chunk.get("usage")] == [50]
+    assert end == "[DONE]"
+
+
+async def test_the_result_of_a_tool_goes_back(client, provider):
+    """The second turn: OpenAI's `tool` message is Anthropic's `tool_result`, of the same call."""
+    call = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": json.dumps(TOOL)}}
+    messages = [
+        {"role": "user", "content": "What weather has Lima?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "drizzle"},
+    ]
+    reply = await send(client, upstream(provider, CLAUDE), messages=messages, tools=TOOLS)
+    assert reply.status == 200
+    ((_, sent),) = provider.calls
+    assert sent["messages"][1]["content"][-1] == {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": TOOL}
+    result = sent["messages"][2]["content"][0]
+    assert (result["type"], result["tool_use_id"], "drizzle" in json.dumps(result["content"])) == ("tool_result", "toolu_1", True)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_the_price_of_anthropics_tokens(client, provider, is_stream):
+    """By litellm's list for the model: 3 and 15 USD per million tokens, whole and streamed."""
+    options = {"stream": True, "stream_options": {"include_usage": True}} if is_stream else {}
+    reply = await send(client, upstream(provider, CLAUDE), **options)
+    await reply.read()
+    assert reply.cost_usd == pytest.approx(50 * 3e-6 + 70 * 15e-6)
+
+
+ALONE = """
+import asyncio, json, sys
+
+url, *models = sys.argv[1:]
+port, tried = int(url.rpartition(":")[2]), []
+
+def refuse(event, arguments):
+    if event == "socket.getaddrinfo":
+        host, at = arguments[:2]
+    elif event in {"socket.connect", "socket.sendto", "socket.sendmsg"} and isinstance(arguments[1], tuple):
+        host, at = arguments[1][:2]
+    else:
+        return
+    if (host, at) != ("127.0.0.1", port):
+        tried.append([event, str(host), at])
+        raise ConnectionRefusedError
+
+sys.addaudithook(refuse)
+
+from jevons.proxy.errors import RequestError
+from jevons.proxy.exchange import Dialect, Endpoint, Timeouts, Upstream
+from jevons.proxy.upstreams.client import UpstreamClient
+
+async def ask_all():
+    statuses = []
+    async with UpstreamClient() as client:
+        for model in models:
+            base = url + "/v1" if model.startswith("openai/") else url
+            upstream = Upstream("cloud", base, model, dialect=Dialect.LITELLM, timeouts=Timeouts(connect_seconds=5))
+            for word in ("hi", "429", "500"):
+                for is_stream in (False, True):
+                    body = {"model": model, "messages": [{"role": "user", "content": word}], "stream": is_stream}
+                    try:
+                        reply = await client.send(upstream, Endpoint.CHAT, json.dumps(body).encode(), "application/json", {})
+                        await reply.read()
+                        statuses.append(reply.status)
+                    except RequestError as error:
+                        statuses.append(error.status)
+    return statuses
+
+print(json.dumps([asyncio.run(ask_all()), tried]))
+"""
+ASKED = [MODEL, "openai/nobody-knows-this", "ollama_chat/llama3.2:3b", "ollama_chat/mine:8b", CLAUDE, "anthropic/claude-mine"]
+
+
+async def test_its_use_contacts_nobody_but_the_provider(provider):
+    """No Ollama on its usual port, no list of prices, no telemetry: of a process of its own every other address is refused."""
+    command = [sys.executable, "-c", ALONE, provider.url, *ASKED]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    out, complaint = await process.communicate()
+    assert process.returncode == 0, complaint.decode()
+    statuses, tried = json.loads(out.splitlines()[-1])
+    assert tried == []
+    assert [statuses[place : place + 2] for place in range(0, len(statuses), 6)] == [[200, 200]] * len(ASKED)
+    assert statuses[8:12] == [429, 429, 502, 502]
+    assert len(provider.calls) == len(statuses)

@@ -5,6 +5,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from jevons.proxy.holdout import PairSums
 from jevons.proxy.metering.meter import Device
 from jevons.proxy.metering.statements import Due, Model
 from jevons.proxy.observed import Intensity, LineState, ServerState
@@ -29,7 +30,7 @@ SAMPLES = [
         servers=(ServerState("m", 0.0, 1),),
         lines=(LineState("m", 1, 2, 3, 4),),
     ),
-    messages.Sampled(1, 2.0, (("direct", 1.0, 2.0),)),
+    messages.Sampled(1, 2.0, (("direct", 1.0, 2.0),), PairSums(1, 1.0, 2.0)),
     messages.Remembered(b"\xff", None),
     messages.Edges((("m", 1.0, True),)),
 ]

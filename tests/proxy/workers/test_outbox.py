@@ -10,7 +10,7 @@ from jevons.exporters.exporter import Sources
 from jevons.exporters.prometheus import PrometheusExporter
 from jevons.policies.budget import Window
 from jevons.proxy.exchange import Endpoint, Outcome, Record, Tier
-from jevons.proxy.holdout import Pair
+from jevons.proxy.holdout import Pair, PairSums
 from jevons.proxy.metering_state import MeteringState
 from jevons.proxy.observed import LineState
 from jevons.proxy.workers.memories import SharedBalances
@@ -69,8 +69,8 @@ def test_counts_records_and_budgets(counted):
 def test_the_holdout_at_the_end(counted):
     """Its pairs go up seldom, and once more at the end."""
     line = Line()
-    holdout = SimpleNamespace(requests=2, joules=3.0, pairs=[Pair(Tier.DIRECT, 1.0, 2.0)])
+    holdout = SimpleNamespace(requests=2, joules=3.0, pairs=[Pair(Tier.DIRECT, 1.0, 2.0)], sums=PairSums(1, 1.0, 2.0))
     outbox = Outbox(line, counted, SharedBalances(), wants_records=False)
     outbox.send(0, FLEET, SimpleNamespace(holdout=holdout))
     outbox.send(0, FLEET, SimpleNamespace(holdout=holdout), is_last=True)
-    assert line[1:] == [Sampled(2, 3.0, (("direct", 1.0, 2.0),))]
+    assert line[1:] == [Sampled(2, 3.0, (("direct", 1.0, 2.0),), PairSums(1, 1.0, 2.0))]

@@ -14,7 +14,17 @@ from jevons.proxy.bench.soak.watch import Sample
 
 REST = Sample(0.0, 70_000, 20, 5, 12, 0, 0.0)
 SOUND = Soak(
-    datetime(2026, 1, 1, tzinfo=UTC), describe_machine(), 10.0, 5, 1.0, {"stream": {"ok": 5, "left": 2}}, {}, REST, REST, (REST,)
+    datetime(2026, 1, 1, tzinfo=UTC),
+    describe_machine(),
+    10.0,
+    5,
+    1.0,
+    {"stream": {"ok": 5, "left": 2}},
+    {},
+    REST,
+    REST,
+    REST,
+    (REST,),
 )
 
 
@@ -23,6 +33,7 @@ def test_nothing_lost_and_nothing_left_is_sound():
     assert SOUND.is_sound
     assert SOUND.requests == 7
     assert SOUND.as_json()["rss_kib_per_hour"] is None
+    assert replace(SOUND, full=replace(REST, descriptors=2000)).is_sound
 
 
 @pytest.mark.parametrize(
@@ -31,12 +42,13 @@ def test_nothing_lost_and_nothing_left_is_sound():
         {"lost": {"stream: no end": 1}},
         {"after": replace(REST, in_flight=1)},
         {"after": replace(REST, tasks=13)},
+        {"after": replace(REST, descriptors=29)},
         {"after": replace(REST, residual=1e-6)},
         {"samples": (replace(REST, residual=1e-6),)},
     ],
 )
 def test_what_is_lost_or_left_is_not(changes):
-    """A request, one in flight, a task, or a joule."""
+    """A request, one in flight, a task, a descriptor, or a joule."""
     assert not replace(SOUND, **changes).is_sound
 
 
