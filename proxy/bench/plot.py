@@ -16,7 +16,7 @@ from .report import NONE, significant
 
 COLUMNS: Final = 2
 ROW: Final = 20
-LABELS: Final = 210
+LABELS: Final = 236
 PANEL: Final = 330
 VALUES: Final = 56
 """To the right of the axis, where each median is written."""
