@@ -194,19 +194,15 @@ async def test_servers_of_one_upstream_come_and_go(start_upstream, simulated_gpu
     path = tmp_path / "config.yaml"
     write(path, [("chat", servers[0], simulated_gpu.path, "never")])
     one, two = (f"'{server.url}/v1'" for server in servers)
-    joules = []
     async with proxy_from(path, servers[0].session) as proxy:
         text = path.read_text()
         for replaced, expected in ((f"url: {one}", [4, 0]), (f"urls: [{one}, {two}]", [6, 2]), (f"url: {two}", [6, 6])):
             path.write_text(text.replace(f"url: {one}", replaced))
             await reload(proxy)
-            answers = [await ask(proxy) for _ in range(4)]
+            answers = [await ask(proxy, max_tokens=60, min_tokens=60) for _ in range(4)]  # each longer than a bin
             assert {(reply.status, reply.headers["x-jevons-upstream"]) for reply in answers} == {(200, "chat")}
             assert [len(server.server.received) for server in servers] == expected
-            joules += [(await proxy.settled(reply.id))["energy"]["joules"] for reply in answers]
-        # On a busy machine so short an answer may lie within what the device shows at rest; it is known all the same.
-        assert None not in joules
-        assert sum(joules) > 0.0
+            assert all([(await proxy.settled(reply.id))["energy"]["joules"] > 0 for reply in answers])
         assert proxy.app.metering.attribution.engines.keys() == {"chat", "chat#1", "chat#2"}
 
 
