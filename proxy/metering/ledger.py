@@ -53,14 +53,17 @@ class DeviceLedger:
         return self._lowest_watts if self.idle_watts is None else self.idle_watts
 
     def _divide(self, begin: Seconds, end: Seconds, joules: Joules) -> Iterator[tuple[int, float]]:
-        """Energy over time: the idle part draws the idle power, the busy part the rest; even while that is unknown."""
+        """Energy over time: the idle part draws the idle power, the busy part the rest; even while that is unknown.
+
+        A busy device draws no less than an idle one: where the idle power says so, it is out by noise, and time decides.
+        """
         busy = self.busy.seconds(begin, end)
         idle = end - begin - busy
         watts = self.resting_watts
         if watts is None or busy <= 0.0 or idle <= 0.0 or joules <= 0.0:
             yield from spread(begin, end, self.width)
             return
-        idle_share = min(1.0, watts * idle / joules)
+        idle_share = min(idle / (end - begin), watts * idle / joules)
         left, last = 1.0, int(end // self.width)
         for index in range(int(begin // self.width), last):
             since, until = max(begin, index * self.width), (index + 1) * self.width
@@ -75,13 +78,16 @@ class DeviceLedger:
         self.busy.forget(before - MOST_SECONDS)
 
     def idle_joules(self, joules: Joules, busy_seconds: Seconds) -> Joules:
-        """The part of one bin's energy that nobody pays: idle power for the idle time; pro rata until there is any."""
+        """The part of one bin's energy that nobody pays: idle power for the idle time, and at most its share of the time.
+
+        Pro rata until there is an idle power, and where all of the bin drew less than that: a busy device draws no less
+        than an idle one, and whoever was served has taken more than nothing.
+        """
         watts, idle_seconds = self.resting_watts, max(0.0, self.width - busy_seconds)
         if busy_seconds <= 0.0:
             return joules
-        if watts is None:
-            return joules * idle_seconds / self.width
-        return min(joules, watts * idle_seconds)
+        pro_rata = joules * idle_seconds / self.width
+        return pro_rata if watts is None else min(pro_rata, watts * idle_seconds)
 
     def learn_idle(self, energy: BinEnergy, busy_seconds: Seconds, *, is_known: bool) -> None:
         """Learn the idle power from a bin that was idle, and had been for a while."""

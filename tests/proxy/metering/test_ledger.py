@@ -36,12 +36,12 @@ def test_until_the_idle_power_is_known_a_bin_is_divided_pro_rata():
 
 
 def test_once_it_is_known_the_idle_time_draws_it():
-    """The rest belongs to whoever was in flight; never more than there is."""
+    """The rest belongs to whoever was in flight; who draws less than idle power all the same has its share of the time."""
     ledger = make_ledger()
     teach_idle(ledger)
     assert ledger.idle_watts == pytest.approx(80.0)
     assert ledger.idle_joules(100.0, WIDTH / 2) == pytest.approx(80.0 * WIDTH / 2)
-    assert ledger.idle_joules(1.0, WIDTH / 2) == 1.0
+    assert ledger.idle_joules(1.0, WIDTH / 2) == 0.5
 
 
 def test_the_idle_power_is_learned_after_two_seconds():
