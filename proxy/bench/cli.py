@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +27,24 @@ STEM: Final = "proxy"
 
 
 @click.group()
-def bench() -> None:
+@click.pass_context
+def bench(context: click.Context) -> None:
     """Measure jevons itself."""
+    context.with_resource(_stopped_whole())
+
+
+@contextmanager
+def _stopped_whole() -> Iterator[None]:
+    """SIGTERM ends a bench as an error would: every `with` on the way out stops what it has started."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @bench.command("proxy")

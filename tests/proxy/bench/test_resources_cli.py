@@ -2,11 +2,16 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from jevons.proxy.bench.cli import bench
+from jevons.proxy.bench.processes import tree
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the bench refuses to run on one core")
 
@@ -28,3 +33,17 @@ def test_blocking_as_a_table(tmp_path, monkeypatch):
     done = CliRunner().invoke(bench, ["blocking", "--rounds", "1", "--seconds", "0.3"])
     assert done.exit_code == 0, done.output
     assert "a line of 10 MB" in done.stdout
+
+
+def test_terminated_it_leaves_nothing_running(tmp_path):
+    """A supervisor's SIGTERM stops the proxy, the model server and the load that a bench has started."""
+    command = [sys.executable, "-c", "from jevons.proxy.cli import main; main()", "bench", "memory", "--requests", "9000000"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert any("requests" in line for line in process.stderr)
+        started = [Path(f"/proc/{pid}/exe") for pid in tree(process.pid)]
+        assert len(started) >= 3
+        process.terminate()
+        process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not [program for program in started if program.exists()]
