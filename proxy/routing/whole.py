@@ -1,8 +1,9 @@
 """Labelled rows through the whole proxy in simulation: what a right answer costs when this or that decides who reasons.
 
 The proxy is the real one, with the policies of a configuration, in front of two simulated servers of one size, each on a
-simulated GPU of its own. An answer has the length that the row says and is right where the row says so; the joules are the
-final ones that the proxy gives. Every way of deciding is a round of its own: who shares a batch depends on who went where.
+simulated GPU of its own, or of one whose thinking is switched. An answer has the length that the row says and is right where
+the row says so; the joules are the final ones that the proxy gives. Every way of deciding is a round of its own: who shares a
+batch depends on who went where.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ WARM_UP_SECONDS: Final[Seconds] = 2.0
 LONGEST_TOKENS: Final = 4096
 """Where an answer is cut: without, one of 20,000 tokens, alone in its batch at the end, costs as much as all the others."""
 _FEWEST_TOKENS: Final = 1
-_SERVERS: Final = {"chat": Reasoning.NEVER, "thinker": Reasoning.ALWAYS}
+_TWO_SERVERS: Final = {"chat": Reasoning.NEVER, "thinker": Reasoning.ALWAYS}
+_ONE_SERVER: Final = {"both": Reasoning.SWITCHABLE}
 
 Say = Callable[[str], None]
 
@@ -53,6 +55,8 @@ class Setup:
     policies: Mapping[str, Any] = field(repr=False)
     speed: float = SPEED
     concurrency: int = 16
+    has_one_server: bool = False
+    """One whose thinking is switched, so that direct and reasoning answers share its steps."""
     seed: int = SEED
     warm_up_seconds: Seconds = WARM_UP_SECONDS
 
@@ -129,13 +133,14 @@ async def _round(name: str, pairs: Sequence[Pair], tiers: Sequence[Tier | None],
 
 
 class _Stack:
-    """Two simulated servers and the proxy in front, for one round."""
+    """The simulated servers and the proxy in front, for one round."""
 
     def __init__(self, pairs: Sequence[Pair], setup: Setup) -> None:
         self._setup = setup
+        self._servers = _ONE_SERVER if setup.has_one_server else _TWO_SERVERS
         self._lengths = {
-            "chat": {pair.prompt: _tokens(pair.direct.tokens) for pair in pairs},
-            "thinker": {pair.prompt: _tokens(pair.reasoning.tokens) for pair in pairs},
+            Tier.DIRECT: {pair.prompt: _tokens(pair.direct.tokens) for pair in pairs},
+            Tier.REASONING: {pair.prompt: _tokens(pair.reasoning.tokens) for pair in pairs},
         }
         self._engines: dict[str, Engine] = {}
         self._link: ProxyLink | None = None
@@ -146,7 +151,7 @@ class _Stack:
         """Up within the block."""
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jevons-bench-")))
-            sections = [await self._serve(stack, folder, name) for name in _SERVERS]
+            sections = [await self._serve(stack, folder, name) for name in self._servers]
             listeners = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain_seconds": 1}
             text = yaml.safe_dump({**listeners, **self._setup.policies, "upstreams": sections})
             addresses = await stack.enter_async_context(_running(App(parse_config(text))))
@@ -161,13 +166,13 @@ class _Stack:
         gpu = stack.enter_context(SimulatedGpu.create(folder / name))
         engine = self._engines[name] = Engine(QWEN_3_8B.faster(self._setup.speed), gpu)
         # Nobody asks past the proxy here, and counters that a busy machine reads late would look as if somebody did.
-        server = SimulatedServer(engine, model=name, thinks=_SERVERS[name], lengths=self._lengths[name], has_metrics=False)
+        server = SimulatedServer(engine, model=name, thinks=self._servers[name], lengths=self._lengths, has_metrics=False)
         url = await stack.enter_async_context(server.running())
         return {
             "name": name,
             "url": f"{url}/v1",
             "model": name,
-            "reasoning": _SERVERS[name].value,
+            "reasoning": self._servers[name].value,
             "dialect": "vllm",
             "devices": [f"simulated:{folder / name}"],
         }
@@ -186,9 +191,10 @@ class _Stack:
         joules, upstream = record["energy"]["joules"], record["upstream"]
         if joules is None:
             raise JevonsError(f"the energy of a prompt of {pair.source} is unknown: {', '.join(record['energy']['quality'])}")
-        result = pair.reasoning if upstream == "thinker" else pair.direct
+        has_thought = bool(record["tokens"]["reasoning"])
+        result = pair.reasoning if has_thought else pair.direct
         truth = self._engines[upstream].scheduler.truth[record["request_id"]]
-        taken = Tier.REASONING if upstream == "thinker" else Tier.DIRECT
+        taken = Tier.REASONING if has_thought else Tier.DIRECT
         return Answered(pair.source, taken, result.correct, joules * self._setup.speed, truth * self._setup.speed)
 
 

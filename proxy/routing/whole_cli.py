@@ -29,10 +29,21 @@ _SUFFIXES: Final = (".jsonl", ".jsonl.gz")
 @click.option("--per-source", type=click.IntRange(min=1), default=40, show_default=True, help="Prompts of each source.")
 @click.option("--split", default="dev", show_default=True, help="Of which split.")
 @click.option("--speed", type=click.FloatRange(min=1), default=4.0, show_default=True, help="Times that of the hardware.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=16, show_default=True, help="Prompts in flight at once.")
+@click.option("--one-server", is_flag=True, help="One server whose thinking is switched, in place of two.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, Markdown and a plot there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def routing_bench(
-    *, places: tuple[Path, ...], config_path: Path, per_source: int, split: str, speed: float, out: Path | None, as_json: bool
+    *,
+    places: tuple[Path, ...],
+    config_path: Path,
+    per_source: int,
+    split: str,
+    speed: float,
+    concurrency: int,
+    one_server: bool,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Joules per right answer through the whole proxy, simulated: always, never, random, ours, oracle. PLACES hold rows."""
     from ..logs import configure_logs
@@ -44,10 +55,11 @@ def routing_bench(
     rows = [row for row in read_rows(_files(places)) if row.split == split]
     pairs, _ = pair_rows(rows, {})
     sample = draw_sample(pairs, per_source)
-    setup = Setup(_policies(config_path), speed)
+    setup = Setup(_policies(config_path), speed, concurrency, has_one_server=one_server)
     rounds = asyncio.run(run_rounds(sample, setup, lambda line: click.echo(line, err=True)))
     found = figures(rounds, sample, setup)
-    command = f"jevons bench routing DIR --per-source {per_source} --split {split} --speed {speed:g}"
+    command = f"jevons bench routing DIR --per-source {per_source} --split {split} --speed {speed:g} --concurrency {concurrency}"
+    command += " --one-server" if one_server else ""
     if out:
         _write(out, found, command)
     click.echo(json.dumps(found, indent=2) if as_json else render(found, command=command), nl=as_json)

@@ -14,6 +14,10 @@ from .whole import SEED, Answered, Sample, Setup
 
 RESAMPLES: Final = 1000
 ORDER: Final = ("always", "never", "random", "ours", "oracle")
+_SERVERS: Final = {
+    1: "one simulated server whose thinking is switched (Qwen3-8B on an H100)",
+    2: "two simulated servers of one size (Qwen3-8B on an H100), each on a GPU of its own",
+}
 _WIDTH: Final = 720
 _HEIGHT: Final = 420
 _LEFT: Final = 64
@@ -39,6 +43,7 @@ def figures(rounds: Mapping[str, Sequence[Answered]], sample: Sample, setup: Set
         "cut": sample.cut,
         "speed": setup.speed,
         "concurrency": setup.concurrency,
+        "servers": 1 if setup.has_one_server else 2,
         "seed": setup.seed,
         "overall": {name: _figures(rounds[name], rounds["always"], resamples) for name in ORDER},
         "by_source": {source: {name: _figures(_of(rounds[name], source), (), 0) for name in ORDER} for source in sources},
@@ -93,7 +98,7 @@ def render(found: Mapping[str, Any], *, command: str = "", plot: str = "") -> st
         "# Joules per right answer through the whole proxy",
         "",
         f"**Simulated**: {found['prompts']} prompts ({counted}; drawn with seed {found['seed']})",
-        "through the real proxy, in front of two simulated servers of one size (Qwen3-8B on an H100), each on a GPU of its own;",
+        f"through the real proxy, in front of {_SERVERS[found['servers']]};",
         f"{found['concurrency']} at once, the longest first; {found['speed']:g} times as fast as the hardware,",
         "and the joules as at its speed.",
         "",

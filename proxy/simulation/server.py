@@ -18,8 +18,8 @@ from typing import Final, TypeAlias
 from aiohttp import ClientConnectionResetError, web
 
 from ..errors import BadRequest, ModelNotFound, NotFound, RequestError, Unauthorized
-from ..exchange import Endpoint, Reasoning
-from .answers import write_answers
+from ..exchange import Endpoint, Reasoning, Tier
+from .answers import does_think, write_answers
 from .asked import Asked, Json, read_asked
 from .chat_replies import ChatReply, CompletionReply, TranscriptionReply
 from .delivery import REQUEST_ID_HEADER, deliver, json_response
@@ -78,10 +78,13 @@ class SimulatedServer:
         owned_by: str = "vllm",
         api_key: str | None = None,
         remembers: int = 0,
-        lengths: Mapping[str, int] | None = None,
+        lengths: Mapping[Tier, Mapping[str, int]] | None = None,
         has_metrics: bool = True,
     ) -> None:
-        """`lengths`: how many tokens an answer has, thinking included, by last user turn; of others as the simulation likes."""
+        """`lengths`: how many tokens an answer has, thinking included, by last user turn; of others as the simulation likes.
+
+        Apart for answers that begin with thinking and for those that do not.
+        """
         self.engine = engine
         self.model = model
         self.thinks = thinks
@@ -248,7 +251,8 @@ class SimulatedServer:
         if longest + (asked.max_tokens or 0) > self.context_tokens:
             limit = f"This model's maximum context length is {self.context_tokens} tokens"
             raise BadRequest(f"{limit}, but the prompt has {longest} and asks for {asked.max_tokens or 0} more.")
-        length = self._lengths.get(asked.last_text)
+        tier = Tier.REASONING if does_think(asked, self.thinks, self.quirks) else Tier.DIRECT
+        length = self._lengths.get(tier, {}).get(asked.last_text)
         return asked if length is None else replace(asked, min_tokens=length, max_tokens=min(length, asked.max_tokens or length))
 
     def _job(self, request: web.Request, asked: Asked) -> Job:

@@ -72,3 +72,14 @@ async def test_every_way_of_deciding_asks_the_same(tmp_path):
     assert 0.0 < total["never"] < min(total["oracle"], total["always"])
     assert sum(one.truth for one in found["always"]) == pytest.approx(total["always"], rel=0.3)
     assert len(said) == 10
+
+
+async def test_one_server_for_both(tmp_path):
+    """Its thinking is switched by the route: each answer has the length of its kind, and is right where that kind is."""
+    rows = [row("Prove this.", direct=0, reasoning=1), row("Say hello.", direct=1, reasoning=0)]
+    sample = draw_sample(pairs_of(tmp_path, rows), 10)
+    setup = Setup({"policies": RULES}, speed=8.0, warm_up_seconds=0.5, has_one_server=True)
+    found = await run_rounds(sample, setup, [].append)
+    assert {one.tier: one.right for one in found["ours"]} == {Tier.REASONING: 1.0, Tier.DIRECT: 1.0}
+    assert [one.right for one in found["never"]].count(1.0) == [one.right for one in found["always"]].count(1.0) == 1
+    assert sum(one.truth for one in found["never"]) < sum(one.truth for one in found["always"])

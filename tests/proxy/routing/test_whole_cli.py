@@ -36,11 +36,14 @@ def test_a_folder_by_the_shipped_configuration(tmp_path):
         str(tmp_path / "out"),
         "--speed",
         "8",
+        "--concurrency",
+        "2",
     ]
     ran = CliRunner().invoke(main, [*names, "--json"])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout)
-    assert (found["prompts"], found["imputed"]) == (2, None)
+    assert (found["prompts"], found["imputed"], found["concurrency"]) == (2, None, 2)
+    assert "--concurrency 2`" in (tmp_path / "out" / "route-simulated.md").read_text()
     assert found["overall"]["ours"]["calls"] == 0.5
     assert json.loads((tmp_path / "out" / "route-simulated.json").read_text()) == found
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"route-simulated.{kind}" for kind in ("json", "md", "svg")}
