@@ -66,12 +66,15 @@ class Subject:
     model: str = MODEL
     is_metered: bool = False
     """Whether its replies must carry an energy."""
+    workloads: tuple[str, ...] = ()
+    """The only ones that it is measured under; none are all."""
 
 
 CONFIG: Final = """\
 listen: 127.0.0.1:{port}
 admin: 127.0.0.1:{extra_port}
 workers: {workers}
+gather_milliseconds: {tick}
 upstreams:
   - {{name: chat, url: "{upstream}/v1", model: mock, dialect: vllm{devices}}}
   - {{name: thinker, url: "{upstream}/v1", model: mock-thinker, reasoning: always, dialect: vllm{devices}}}
@@ -83,13 +86,22 @@ RULES: Final = """\
       - {name: proofs, when: {keywords: [prove, proof, derive, theorem, step by step]}, to: reasoning}
       - {name: errors, when: {has: [code], keywords: [debug, deadlock, traceback, segfault]}, to: reasoning}
 """
+TICK_MILLISECONDS: Final = 10
+"""The default."""
+LONG_TICK_MILLISECONDS: Final = 40
+"""Some three tokens of a fast stream."""
+_STREAMS: Final = ("paced-256-10", "paced-256-30")
 CHAIN_FILE: Final = "shipped_policies.yaml"
 """The policies of the shipped config.yaml, which is not in a wheel; `make docs` copies them."""
 
 
 def jevons_subjects() -> list[Subject]:
-    """Pinned and unmetered; metered with a rules policy, in one process and in two workers; with the full default chain."""
+    """Pinned and unmetered; metered with a rules policy, in one process and in two workers; with the full default chain.
+
+    And, under many paced streams only, with no tick that gathers them and with a long one.
+    """
     ours = version("jevons")
+    no_tick, long_tick = (_jevons(RULES, is_metered=True, tick=tick) for tick in (0, LONG_TICK_MILLISECONDS))
     workers = _jevons(RULES, is_metered=True, workers=2)
     pinned, rules = _jevons("", is_metered=False), _jevons(RULES, is_metered=True)
     chain = _jevons(resources.files("jevons.proxy.bench").joinpath(CHAIN_FILE).read_text(), is_metered=True)
@@ -98,10 +110,20 @@ def jevons_subjects() -> list[Subject]:
         Subject("jevons", "jevons, metering, rules", ours, rules, model="auto", is_metered=True),
         Subject("jevons-chain", "jevons, metering, default chain", ours, chain, model="auto", is_metered=True),
         Subject("jevons-workers", "jevons, metering, rules, two workers", ours, workers, model="auto", is_metered=True),
+        Subject("jevons-no-tick", "jevons, metering, rules, no tick", ours, no_tick, "auto", is_metered=True, workloads=_STREAMS),
+        Subject(
+            "jevons-long-tick",
+            f"jevons, metering, rules, a tick of {LONG_TICK_MILLISECONDS} ms",
+            ours,
+            long_tick,
+            "auto",
+            is_metered=True,
+            workloads=_STREAMS,
+        ),
     ]
 
 
-def _jevons(policies: str, *, is_metered: bool, workers: int = 1) -> Callable[[Place], Launch]:
+def _jevons(policies: str, *, is_metered: bool, workers: int = 1, tick: int = TICK_MILLISECONDS) -> Callable[[Place], Launch]:
     def launch(place: Place) -> Launch:
         devices = ""
         if is_metered:
@@ -111,7 +133,7 @@ def _jevons(policies: str, *, is_metered: bool, workers: int = 1) -> Callable[[P
             devices = f', devices: ["{DEVICE_PREFIX}{gpu}"]'
         config = place.folder / "config.yaml"
         text = CONFIG.format(
-            port=place.port, extra_port=place.extra_port, workers=workers, upstream=place.upstream, devices=devices
+            port=place.port, extra_port=place.extra_port, workers=workers, tick=tick, upstream=place.upstream, devices=devices
         )
         config.write_text(text + (f"policies:\n{policies}" if policies else ""))
         program = "from jevons.proxy.cli import main; main()"

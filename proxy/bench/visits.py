@@ -56,7 +56,7 @@ class Visit:
     idle_bytes: int | None
     """Its memory after that answer."""
     loaded_bytes: int | None
-    """Its memory after the last workload."""
+    """Its memory after the last workload; None where it did not have all of them."""
 
     def measurement(self, workload: str) -> Measurement | None:
         """That of one workload; None where it was not run."""
@@ -92,8 +92,9 @@ class Visitor:
         wait_until_served(subject, place, program)
         start_seconds = time.monotonic() - program.started_at
         idle_bytes = program.proportional_bytes()
-        measurements = [self._measure(subject, place, workload, program) for workload in self.workloads]
-        loaded_bytes = program.proportional_bytes()
+        wanted = [one for one in self.workloads if not subject.workloads or one.name in subject.workloads]
+        measurements = [self._measure(subject, place, workload, program) for workload in wanted]
+        loaded_bytes = None if subject.workloads else program.proportional_bytes()
         if program.stray_threads():
             raise JevonsError(f"{subject.name} left the core that it was given")
         if subject.is_metered:

@@ -6,6 +6,7 @@ from source_tree import ROOT
 
 from jevons.proxy.bench import subjects as module
 from jevons.proxy.bench.subjects import CHAIN_FILE, Place, direct, find_nginx, jevons_subjects
+from jevons.proxy.config import Config
 from jevons.proxy.config_file import load_config
 from jevons.proxy.errors import JevonsError
 from jevons.proxy.simulation.gpu import SimulatedGpu
@@ -30,13 +31,25 @@ def test_the_configurations_can_be_run(subject, place):
 def test_metered_ones_have_a_device_that_draws_power(place):
     """Metering is real: there is a simulated GPU, and it draws more than idle power."""
     metered = [subject for subject in jevons_subjects() if subject.is_metered]
-    assert [subject.name for subject in metered] == ["jevons", "jevons-chain", "jevons-workers"]
+    names = ["jevons", "jevons-chain", "jevons-workers", "jevons-no-tick", "jevons-long-tick"]
+    assert [subject.name for subject in metered] == names
     for subject in metered:
         subject.launch(place)
         devices = load_config(place.folder / "config.yaml", {}).upstreams[0].devices
         assert devices == (f"simulated:{place.folder / 'gpu0'}",)
         with SimulatedGpu(place.folder / "gpu0") as gpu:
             assert gpu.true_watts() > gpu.idle_watts
+
+
+def test_ticks(place):
+    """All gather as jevons does by default, but for two that are there to show what the tick is worth."""
+    default = Config.model_fields["gather_milliseconds"].default
+    ticks = {}
+    for subject in jevons_subjects():
+        subject.launch(place)
+        ticks[subject.name] = load_config(place.folder / "config.yaml", {}).gather_milliseconds
+    assert (ticks.pop("jevons-no-tick"), ticks.pop("jevons-long-tick")) == (0, 40)
+    assert set(ticks.values()) == {default}
 
 
 def test_the_chain_is_the_one_that_ships():

@@ -60,6 +60,15 @@ def test_our_own_proxy_is_measured_with_its_meter_on(visitor):
     assert all(one.load.ok > 0 and one.load.bad == 0 for one in visit.measurements)
 
 
+def test_one_that_is_there_for_some_workloads_gets_no_others(visitor, programs):
+    """And its memory is not held against that of those who had them all."""
+    launch = lambda place: Launch([str(programs.mock), str(place.port)])  # noqa: E731 - it reads best so
+    visit = visitor.visit(Subject("server", "a server", "1", launch, workloads=("json",)), 1)
+    assert [one.workload for one in visit.measurements] == ["json"]
+    assert visit.idle_bytes > 0
+    assert visit.loaded_bytes is None
+
+
 def test_a_meter_that_is_off_is_refused(visitor, programs):
     """A subject that should meter and does not gets no figures."""
     launch = lambda place: Launch([str(programs.mock), str(place.port)])  # noqa: E731 - it reads best so
