@@ -8,7 +8,7 @@ from jevons.proxy.workers.messages import Engines, EngineTold, Welcome
 from jevons.proxy.workers.setting import pack
 
 MODEL = Model((1.0, 0.1, 0.0, 0.01), tuple((0.1,) * 4 for _ in range(4)), is_estimated=False)
-ENGINES = Engines((EngineTold("chat", 0, (), 0.4, MODEL),), ())
+ENGINES = Engines((EngineTold("chat", 0, (), (0.4, 0.4, 0.4, 0.4), MODEL),), ())
 
 
 def config(**more):

@@ -33,10 +33,9 @@ _ROW: Final = len(Plane) * ENGINES
 class SharedCounts:
     """A table of counts by process, by what is counted and by engine."""
 
-    def __init__(self, memory: mmap.mmap, rows: int) -> None:
+    def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self._cells = memoryview(memory).cast("i")
-        self._rows = rows
 
     @classmethod
     def create(cls, rows: int) -> tuple[Self, int]:
@@ -49,11 +48,11 @@ class SharedCounts:
     @classmethod
     def open(cls, descriptor: int, rows: int) -> Self:
         """The table behind an inherited file descriptor."""
-        return cls(mmap.mmap(descriptor, rows * _ROW * _BYTES), rows)
+        return cls(mmap.mmap(descriptor, rows * _ROW * _BYTES))
 
     def row(self, row: int) -> Row:
-        """What one process writes."""
-        return Row(self._cells, row, self._rows)
+        """What one process writes, and sees of the others."""
+        return Row(self._cells, row)
 
     def in_flight(self, slot: int) -> int:
         """Attempts in flight at one engine, of all processes."""
@@ -66,35 +65,14 @@ class SharedCounts:
 
 
 class Row:
-    """One process's counts."""
+    """One process's place among the others."""
 
-    def __init__(self, cells: memoryview[int], row: int, rows: int) -> None:
+    def __init__(self, cells: memoryview[int], number: int) -> None:
         self._cells = cells
-        self._row = row
-        self._rows = rows
+        self.number = number
 
-    def column(self, plane: Plane, slot: int) -> Column:
-        """One count, of one engine. Raises JevonsError where there is no room for so many engines."""
+    def column(self, plane: Plane, slot: int) -> memoryview[int]:
+        """One count, of one engine, by process: ours is at our number. Raises JevonsError where there is no room for so many."""
         if slot >= ENGINES:
             raise JevonsError(f"more than {ENGINES} upstreams, those of earlier configurations included: restart")
-        return Column(self._cells, plane * ENGINES + slot, self._row)
-
-
-class Column:
-    """One count of one process, and those of the others."""
-
-    __slots__ = ("_cells", "_own", "at")
-
-    def __init__(self, cells: memoryview[int], at: int, row: int) -> None:
-        self._cells = cells
-        self.at = at
-        self._own = row * _ROW + at
-
-    def set(self, count: int) -> None:
-        """Ours."""
-        self._cells[self._own] = count
-
-    @property
-    def total(self) -> int:
-        """Of all processes."""
-        return sum(self._cells[self.at :: _ROW])
+        return self._cells[plane * ENGINES + slot :: _ROW]

@@ -23,43 +23,42 @@ class SharedEngine(Engine):
     def __init__(self, name: str, coefficients: Coefficients, row: Row, slot: int, *, bin_seconds: Seconds, doubt: float) -> None:
         super().__init__(name, coefficients, (), bin_seconds=bin_seconds, doubt=doubt)
         self.learns = False  # the owner of the devices does, and tells
+        self._row = row.number
         self._decoding = row.column(Plane.DECODING, slot)
         self._reading = row.column(Plane.READING, slot)
         self._in_flight = row.column(Plane.IN_FLIGHT, slot)
-        self._seen = (0, 0)
-        """How many decode, and how many only read a prompt, in all processes, at the last look."""
+        self._seen_decoding = self._seen_reading = 0
+        """How many decode, and how many only read a prompt, in all processes, as steps were last divided."""
         self.flying = 0
         """Attempts of ours in flight."""
 
     def fly(self, change: int) -> bool:
         """So many attempts more, or less, are in flight; returns whether that is the first, or was the last."""
-        before, self.flying = self.flying, self.flying + change
-        self._in_flight.set(self.flying)
+        before = self.flying
+        self.flying = self._in_flight[self._row] = before + change
         return before == 0 or self.flying == 0
 
     @property
     def flying_everywhere(self) -> int:
         """Attempts in flight in all processes."""
-        return self._in_flight.total
+        return sum(self._in_flight)
 
     def _resize(self, decoding: int, now: Seconds) -> None:
-        self.decoding = decoding
-        self._decoding.set(decoding)
-        self._share(now)
+        self.decoding = self._decoding[self._row] = decoding
+        everywhere = self._seen_decoding = sum(self._decoding)
+        self.step_shares.advance(now)
+        self.step_shares.value = self.step_share = 1.0 / everywhere if everywhere > 1 else 1.0
 
     def read(self, attempts: int, now: Seconds) -> None:
         """So many attempts more, or less, are in flight that only read a prompt."""
         self.reading += attempts
-        self._reading.set(self.reading)
-        self._share(now)
+        self._reading[self._row] = self.reading
+        everywhere = self._seen_reading = sum(self._reading)
+        self.read_shares.change(now, 1.0 / everywhere if everywhere > 1 else 1.0)
 
     def look(self, now: Seconds) -> None:
         """See whether others have come or gone: of use while something of ours is in flight."""
-        if self.flying and self._seen != (self._decoding.total, self._reading.total):
-            self._share(now)
-
-    def _share(self, now: Seconds) -> None:
-        self._seen = decoding, reading = self._decoding.total, self._reading.total
-        self.step_share = 1.0 / max(1, decoding)
-        self.step_shares.change(now, self.step_share)
-        self.read_shares.change(now, 1.0 / max(1, reading))
+        if self.flying and self._seen_decoding != sum(self._decoding):
+            self._resize(self.decoding, now)
+        if self.flying and self._seen_reading != sum(self._reading):
+            self.read(0, now)

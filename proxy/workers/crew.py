@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from asyncio.subprocess import Process
@@ -24,6 +23,7 @@ from ..errors import JevonsError
 from ..metering.shared_counts import SharedCounts
 from ..units import Seconds
 from . import messages
+from .forks import Fork, Forks
 from .link import Link, frame
 
 FIRST_PAUSE_SECONDS: Final[Seconds] = 0.1
@@ -42,7 +42,7 @@ class Hand:
 
     number: int
     link: Link[messages.ToOwner]
-    process: Process
+    process: Process | Fork
     is_ready: bool = False
 
 
@@ -55,6 +55,7 @@ class Crew:
         receive: Takes what one says.
         joined: Told when one accepts connections.
         gone: Told when one is gone, with all that it had.
+        forks: Those that wait for their welcome already; whoever else is wanted is started.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Crew:
         receive: Callable[[int, messages.ToOwner], None],
         joined: Callable[[int], None],
         gone: Callable[[int], None],
+        forks: Forks | None = None,
     ) -> None:
         self.hands: dict[int, Hand] = {}
         """By number: those whose process runs."""
@@ -74,7 +76,8 @@ class Crew:
         self.url = ""
         self.is_complete = asyncio.Event()
         """Set once all accept connections, or one cannot."""
-        self.counts, self._descriptor = SharedCounts.create(size)
+        self._forks = forks or Forks(*SharedCounts.create(size))
+        self.counts, self._descriptor = self._forks.counts, self._forks.descriptor
         self._size = size
         self._greet = greet
         self._receive = receive
@@ -112,21 +115,13 @@ class Crew:
 
     async def _live(self, number: int) -> int:
         """One life of a worker; its exit code."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         is_lost = asyncio.Event()
         link: Link[messages.ToOwner] = Link(messages.ToOwner, lambda message: self._take(number, message), is_lost.set)
-        with theirs:
-            command = (sys.executable, "-P", "-m", "jevons.proxy.workers.process")
-            arguments = (theirs.fileno(), self._descriptor, self._size)
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                *map(str, arguments),
-                pass_fds=(theirs.fileno(), self._descriptor),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        fork = self._forks.by_number.pop(number, None)
+        process, end = (fork, fork.end) if fork is not None else await self._start()
+        end.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         try:
-            await link.open(ours)
+            await link.open(end)
             self.hands[number] = Hand(number, link, process)
             link.send(self._greet(number))
             await is_lost.wait()
@@ -140,6 +135,20 @@ class Crew:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+
+    async def _start(self) -> tuple[Process, socket.socket]:
+        """A worker that is a program of its own, and our end of its line."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = (sys.executable, "-P", "-m", "jevons.proxy.workers.process")
+            arguments = (theirs.fileno(), self._descriptor, self._size)
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                *map(str, arguments),
+                pass_fds=(theirs.fileno(), self._descriptor),
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        return process, ours
 
     def _take(self, number: int, message: messages.ToOwner) -> None:
         match message:
@@ -179,7 +188,7 @@ class Crew:
         except TimeoutError:
             for hand in list(self.hands.values()):
                 log.warning("worker killed at its deadline", worker=hand.number)
-                hand.process.send_signal(signal.SIGKILL)
+                hand.process.kill()
 
 
 def reserve(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from ..exchange import Doubts
 from ..holdout import PairSums
 from ..metering.meter import Device
 from ..metering.statements import Due, Model, Settled, Statement
@@ -24,7 +25,7 @@ class EngineTold(msgspec.Struct, frozen=True, array_like=True):
     slot: int
     """Its place in the table of counts."""
     devices: tuple[str, ...]
-    doubt: float
+    doubt: Doubts
     model: Model
 
 

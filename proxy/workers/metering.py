@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from ..exchange import Request
 from ..metering.carbon import Carbon
 from ..metering.contributor import Contributor
-from ..metering.metering import MeteredAttempt, Metering
+from ..metering.metering import Metering
 from ..metering.shared_counts import Row
 from ..metering.statements import Settled
 from ..metering_state import DeviceState, MeteringState
@@ -19,6 +18,8 @@ LOOK_SECONDS: Seconds = 0.02
 """Between two looks at how many sequences others have, while any of ours are in flight."""
 EDGES_SECONDS: Seconds = 0.005
 """How long the owner may not know that something is in flight here."""
+EDGES_APART_SECONDS: Seconds = 0.05
+"""The same where it has just been told of others: short requests begin and cease often, and counters are read no more often."""
 
 
 class WorkerMetering(Metering):
@@ -31,12 +32,13 @@ class WorkerMetering(Metering):
     """
 
     def __init__(self, row: Row, carbon: Carbon, tell_edges: Callable[[], None]) -> None:
-        self.contributor = Contributor(row, self._tell_soon)
+        self.contributor = Contributor(row, self._on_edge)
         super().__init__([], [], carbon=carbon, attribution=self.contributor)
         self.watts: dict[str, Watts | None] = {}
         """By device, as the owner has last read it."""
         self._tell_edges = tell_edges
         self._is_due = False
+        self._told_at: Seconds = 0.0
         self._is_looking = False
 
     def know(self, told: Engines) -> None:
@@ -46,25 +48,22 @@ class WorkerMetering(Metering):
         for engine in told.engines:
             self.contributor.know(engine.name, engine.slot, engine.devices, engine.model, doubt=engine.doubt)
 
-    def begin(self, upstream: str, request: Request) -> MeteredAttempt:
-        """An attempt begins at an upstream."""
-        attempt = super().begin(upstream, request)
-        if not self._is_looking:
-            self._look()
-        return attempt
-
     def _look(self) -> None:
         self._is_looking = self.contributor.look(self.clock())
         if self._is_looking:
             asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
-    def _tell_soon(self) -> None:
+    def _on_edge(self) -> None:
+        """An engine has begun, or ceased, to have something of ours in flight: the owner is to know, and we look at others."""
+        if not self._is_looking:
+            self._look()
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_later(EDGES_SECONDS, self._tell)
+            wait = max(EDGES_SECONDS, self._told_at + EDGES_APART_SECONDS - self.clock())
+            asyncio.get_running_loop().call_later(wait, self._tell)
 
     def _tell(self) -> None:
-        self._is_due = False
+        self._is_due, self._told_at = False, self.clock()
         self._tell_edges()
 
     def take(self, told: Iterable[Settled]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections import deque
+from collections.abc import Callable
 from typing import Final
+
+import msgspec
 
 from jevons.exporters.live.feed import request_json
 from jevons.exporters.prometheus import PrometheusExporter
@@ -19,8 +21,8 @@ from .memories import SharedBalances
 from .messages import Passed, Sampled, ToWorker
 
 SEND_SECONDS: Final[Seconds] = 0.1
-MOST_SHOWN: Final = 20
-"""Requests for the live page, each time: it keeps the latest hundred."""
+MOST_SHOWN: Final = 10
+"""Requests for the live page, each time: it keeps the latest hundred, and looks once a second."""
 _PAIRS_EVERY: Final = 20
 """So seldom, in sendings, the pairs of the holdout are sent."""
 
@@ -34,18 +36,17 @@ class Outbox:
         self._link = link
         self._counted = counted
         self._balances = balances
-        self._wants_records = wants_records
         self._records: list[Record] = []
         self._latest: deque[Record] = deque(maxlen=MOST_SHOWN)
+        self.export: Callable[[Record], None] = self._keep if wants_records else self._latest.append
+        """A request has ended, and its energy is final."""
         self._in_flight = -1
         self._sampled = 0
         self._turn = 0
 
-    def export(self, record: Record) -> None:
-        """A request has ended, and its energy is final."""
+    def _keep(self, record: Record) -> None:
         self._latest.append(record)
-        if self._wants_records:
-            self._records.append(record)
+        self._records.append(record)
 
     def send(self, in_flight: int, fleet: Fleet, router: Router, *, is_last: bool = False) -> None:
         """Tell what is new, if anything is."""
@@ -55,7 +56,7 @@ class Outbox:
             message = Passed(
                 in_flight,
                 tuple(changes),
-                json.dumps([request_json(record) for record in self._latest]).encode() if self._latest else b"[]",
+                msgspec.json.encode([request_json(record) for record in self._latest]) if self._latest else b"[]",
                 pickle.dumps(self._records) if self._records else b"",
                 used,
                 tuple(fleet.servers()),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import pickle
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from ..app import ADMIN_DRAIN_SECONDS, Addresses, App
@@ -27,6 +27,7 @@ from ..upstreams.health import Health
 from . import messages
 from .crew import Crew, reserve
 from .finding import Finder
+from .forks import Forks
 from .holdouts import Holdouts
 from .memories import SharedBalances, Uses
 from .setting import pack
@@ -40,13 +41,14 @@ log = structlog.get_logger("jevons.workers")
 
 
 class OwnerApp(App):
-    """One proxy of several processes. `workers`: how many; `log_level` is theirs too."""
+    """One proxy of several processes. `workers`: how many; `log_level` is theirs too; `forks`: those that there are already."""
 
-    def __init__(self, config: Config, source: Path | None, *, workers: int, log_level: str) -> None:
+    def __init__(self, config: Config, source: Path | None, *, workers: int, log_level: str, forks: Forks | None = None) -> None:
         self._collector = Collector(watches_prices=True)
         self._balances = SharedBalances()
         super().__init__(config, source, attribution=self._collector, memory=Memory(balances=self._balances))
         self._workers = workers
+        self._forks = forks
         self._log_level = log_level
         self._holdouts = Holdouts(config.holdout.share if config.holdout else 0.0)
         self.router.holdout = self._holdouts
@@ -69,7 +71,9 @@ class OwnerApp(App):
         listen = self.config.listen
         with closing(reserve(listen.host, listen.port)) as held:
             self._address = (listen.host, held.getsockname()[1])
-            self.crew = crew = Crew(self._workers, greet=self._greet, receive=self._receive, joined=self._join, gone=self._lose)
+            self.crew = crew = Crew(
+                self._workers, greet=self._greet, receive=self._receive, joined=self._join, gone=self._lose, forks=self._forks
+            )
             self._finder = Finder(crew.send, lambda: list(crew.hands), self.ledger)
             admin = self._admin(health)
             async with (
@@ -269,7 +273,7 @@ class OwnerApp(App):
     def _note(self, number: int, passed: messages.Passed) -> None:
         self._passed[number] = passed
         self.exporter.add_changes(passed.changes)
-        self.live.take(json.loads(passed.latest))
+        self.live.take(msgspec.json.decode(passed.latest))
         if passed.used:
             self._uses.take(number, passed.used)
         for record in pickle.loads(passed.records) if passed.records else ():  # noqa: S301 - from our own child

@@ -1,4 +1,4 @@
-"""The program of a worker: `python -m jevons.proxy.workers.process SOCKET COUNTS ROWS`, as its owner starts it."""
+"""The process of a worker: a fork of its owner, or `python -m jevons.proxy.workers.process SOCKET COUNTS ROWS`."""
 
 from __future__ import annotations
 
@@ -68,18 +68,22 @@ class Process:
         return 0
 
 
-async def _run(socket_number: int, counts_number: int, rows: int) -> int:
-    counts = SharedCounts.open(counts_number, rows)
-    return await Process(counts).run(socket.socket(fileno=socket_number))
+async def _run(end: socket.socket, counts: SharedCounts) -> int:
+    return await Process(counts).run(end)
+
+
+def work(end: socket.socket, counts: SharedCounts) -> int:
+    """Run one worker, to its exit code. The terminal's Ctrl-C and SIGHUP are for the owner, who tells."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(end, counts))
 
 
 def main(arguments: list[str]) -> int:
-    """Run one worker. The terminal's Ctrl-C and SIGHUP are for the owner, who tells."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    """A worker that is a program of its own."""
     socket_number, counts_number, rows = map(int, arguments)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(socket_number, counts_number, rows))
+    return work(socket.socket(fileno=socket_number), SharedCounts.open(counts_number, rows))
 
 
 if __name__ == "__main__":

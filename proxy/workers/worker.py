@@ -23,7 +23,6 @@ from ..metering.carbon import Carbon
 from ..metering.shared_counts import SharedCounts
 from ..metering.statements import Due
 from ..metering_state import MeteringState
-from ..observed import Intensity
 from ..observers import Observers
 from ..pipeline import Pipeline
 from ..policy_factory import Memory, make_chain
@@ -60,10 +59,9 @@ class Worker:
         self._upstreams = {upstream.name: upstream for upstream in self._listed}
         self._keys = None if keys is None else CurrentKeys(keys)
         self._stop = asyncio.Event()
-        self._intensity: Intensity | None = None
         self._metering = WorkerMetering(
             counts.row(welcome.number),
-            Carbon(pue=self._config.energy.pue, source=lambda: self._intensity),
+            Carbon(pue=self._config.energy.pue),
             self._tell_edges,
         )
         self._metering.know(welcome.setting.engines)
@@ -149,6 +147,7 @@ class Worker:
     async def _send(self, pipeline: Pipeline, fleet: Fleet) -> None:
         while True:
             await asyncio.sleep(SEND_SECONDS)
+            self._tell_edges()
             self._outbox.send(pipeline.in_flight, fleet, self._router)
 
     def _tell_edges(self) -> None:
@@ -213,7 +212,9 @@ class Worker:
         self._link.send(messages.Told(self._metering.contributor.answer(dues, self._metering.clock())))
 
     def _hear(self, found: messages.Surroundings) -> None:
-        self._metering.watts, self._intensity = found.watts, found.intensity
+        self._metering.watts = found.watts
+        pue, has_grid = self._config.energy.pue, found.intensity is not None
+        self._metering.carbon = Carbon(pue=pue, source=(lambda: found.intensity) if has_grid else None)
         if self._health is not None:
             self._health.hear(found.problems, {name: Dialect(dialect) for name, dialect in found.dialects.items()})
 

@@ -12,16 +12,16 @@ def test_what_one_writes_another_reads():
     """Through a second mapping of the same memory, as a child process has it; a row that is cleared is nobody's."""
     mine, descriptor = SharedCounts.create(2)
     theirs = SharedCounts.open(descriptor, 2)
-    mine.row(0).column(Plane.DECODING, 3).set(2)
+    mine.row(0).column(Plane.DECODING, 3)[0] = 2
     other = theirs.row(1).column(Plane.DECODING, 3)
-    other.set(5)
-    assert other.total == 7
-    assert theirs.row(1).column(Plane.READING, 3).total == 0
-    theirs.row(1).column(Plane.IN_FLIGHT, 3).set(4)
+    other[theirs.row(1).number] = 5
+    assert list(other) == [2, 5]
+    assert list(theirs.row(1).column(Plane.READING, 3)) == [0, 0]
+    theirs.row(1).column(Plane.IN_FLIGHT, 3)[1] = 4
     assert mine.in_flight(3) == 4
     assert mine.in_flight(2) == 0
     mine.clear(1)
-    assert other.total == 2
+    assert list(other) == [2, 0]
     assert mine.in_flight(3) == 0
     os.close(descriptor)
 

@@ -13,7 +13,7 @@ from jevons.proxy.workers import messages
 
 MODEL = Model((1.0, 2.0, 3.0, 4.0), ((1.0,),), is_estimated=False)
 ENGINES = messages.Engines(
-    (messages.EngineTold("m", 0, ("GPU",), 0.4, MODEL),),
+    (messages.EngineTold("m", 0, ("GPU",), (0.4, 0.3, 0.3, 0.2), MODEL),),
     (messages.DeviceTold(Device("GPU", "virtual", quality=frozenset({"coarse"}), aliases=("a",)), 0.004),),
 )
 SAMPLES = [

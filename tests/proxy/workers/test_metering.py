@@ -11,10 +11,10 @@ from jevons.proxy.metering.meter import Device, Sample
 from jevons.proxy.metering.shared_counts import SharedCounts
 from jevons.proxy.metering.statements import Model
 from jevons.proxy.workers.messages import DeviceTold, Engines, EngineTold
-from jevons.proxy.workers.metering import WorkerMetering
+from jevons.proxy.workers.metering import EDGES_APART_SECONDS, WorkerMetering
 
 MODEL = Model((1.0, 0.1, 0.0, 0.01), tuple((0.1,) * 4 for _ in range(4)), is_estimated=False)
-ENGINES = Engines((EngineTold("m", 0, ("GPU",), 0.3, MODEL),), (DeviceTold(Device("GPU", "virtual"), 0.004),))
+ENGINES = Engines((EngineTold("m", 0, ("GPU",), (0.3, 0.3, 0.3, 0.3), MODEL),), (DeviceTold(Device("GPU", "virtual"), 0.004),))
 REQUEST = Request("r", Endpoint.CHAT, None, "m", 0.0, stream=True)  # type: ignore[arg-type]  # nobody sends its body
 
 
@@ -69,3 +69,23 @@ async def test_what_a_decision_may_look_at(metering):
     assert metering.in_flight("nobody's") == 0
     attempt.end()
     await asyncio.sleep(0.05)
+
+
+async def test_edges_that_come_often_are_told_together():
+    """Soon after one message the next waits, and has all that came until then."""
+    told: asyncio.Queue = asyncio.Queue()
+
+    def tell():
+        told.put_nowait((metering.clock(), list(metering.contributor.edges)))
+        metering.contributor.edges.clear()
+
+    metering = WorkerMetering(SharedCounts.create(1)[0].row(0), Carbon(), tell)
+    metering.know(ENGINES)
+    metering.begin("m", REQUEST).end()
+    first, edges = await told.get()
+    assert len(edges) == 2
+    metering.begin("m", REQUEST).end()
+    metering.begin("m", REQUEST).end()
+    second, edges = await told.get()
+    assert len(edges) == 4
+    assert second - first >= 0.9 * EDGES_APART_SECONDS
