@@ -30,7 +30,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownEr
 from .address import Address, parse_address
 from .capacity import Capacity
 from .config_checks import DEFAULT_ADMIN, DEFAULT_LISTEN, Finding, check
-from .config_energy import EnergySection
+from .config_energy import CoefficientsSection, EnergySection
 from .config_faults import FaultsSection, QueueSection
 from .config_ledger import LedgerSection
 from .config_otel import OtelSection
@@ -39,7 +39,7 @@ from .config_tls import TlsSection
 from .config_values import ExistingFile, Secret, Url, Words, is_secret
 from .device_names import parse_device_name
 from .errors import ConfigError
-from .exchange import Coefficients, Dialect, Reasoning, Tier, Timeouts, Upstream
+from .exchange import Dialect, Reasoning, Tier, Timeouts, Upstream
 from .sections import BETWEEN, Label, Section
 
 T = TypeVar("T")
@@ -135,15 +135,6 @@ class TimeoutsSection(Section):
     connect_seconds: PositiveFloat = Timeouts().connect_seconds
     first_byte_seconds: PositiveFloat = Timeouts().first_byte_seconds
     idle_seconds: PositiveFloat = Timeouts().idle_seconds
-
-
-class CoefficientsSection(Section):
-    """The energy model of one engine, all four terms of it: only their ratios matter, so none can be left out."""
-
-    fixed_joules_per_step: NonNegativeFloat
-    joules_per_token: NonNegativeFloat
-    joules_per_context_token: NonNegativeFloat
-    joules_per_prompt_token: NonNegativeFloat
 
 
 class UpstreamSection(Section):
@@ -284,7 +275,8 @@ def _to_upstream(section: UpstreamSection) -> Upstream:
         timeouts=Timeouts(**section.timeouts.model_dump()),
         context_tokens=section.context_tokens,
         abilities=None if section.abilities is None else frozenset(section.abilities),
-        coefficients=Coefficients(**section.energy.model_dump()) if section.energy else None,
+        coefficients=section.energy.coefficients if section.energy else None,
+        doubts=section.energy.doubts if section.energy else None,
         reassemble=section.reassemble,
         last_resort=section.is_last_resort,
         capacity=_to_capacity(section),

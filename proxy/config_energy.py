@@ -1,4 +1,7 @@
-"""The section `energy`: what turns joules into emissions, and what is kept of the counters over a restart."""
+"""The section `energy`: what turns joules into emissions, and what is kept of the counters over a restart.
+
+And that of an upstream: what its engine's steps cost.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,53 @@ from typing import Annotated, Final, Self, TypeAlias
 from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints, model_validator
 
 from .config_values import ExistingFile, NewFile, Origin, Secret
+from .exchange import Coefficients, Doubts
 from .sections import Section
 
 _SECONDS_PER_HOUR: Final = 3600.0
 
 Postcode: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,2}[0-9][A-Za-z0-9]?$", to_upper=True)]
+Share: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 Zone: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]+)*$")]
+
+
+class ErrorsSection(Section):
+    """How far off each term of an energy model may be, as a share of it: standard deviations."""
+
+    fixed_joules_per_step: Share
+    joules_per_token: Share
+    joules_per_context_token: Share
+    joules_per_prompt_token: Share
+
+
+class CoefficientsSection(Section):
+    """The energy model of one engine, all four terms of it: only their ratios matter, so none can be left out."""
+
+    fixed_joules_per_step: NonNegativeFloat
+    joules_per_token: NonNegativeFloat
+    joules_per_context_token: NonNegativeFloat
+    joules_per_prompt_token: NonNegativeFloat
+    relative_errors: ErrorsSection | None = Field(None, description="How far off each may be, as `jevons calibrate` finds it")
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """The terms."""
+        return Coefficients(
+            self.fixed_joules_per_step, self.joules_per_token, self.joules_per_context_token, self.joules_per_prompt_token
+        )
+
+    @property
+    def doubts(self) -> Doubts | None:
+        """Their errors; None where none are given."""
+        errors = self.relative_errors
+        if errors is None:
+            return None
+        return (
+            errors.fixed_joules_per_step,
+            errors.joules_per_token,
+            errors.joules_per_context_token,
+            errors.joules_per_prompt_token,
+        )
 
 
 class UkCarbonIntensitySection(Section):

@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from ..errors import UpstreamError
+from ..errors import MeterError, UpstreamError
 from ..exchange import Dialect, Upstream
 from ..metering.attribution import BIN_SECONDS
 from ..metering.carbon import Carbon
@@ -24,7 +24,7 @@ from ..upstreams.detection import detect_dialect
 from ..upstreams.engine_metrics import EngineMetrics
 from .readings import Readings, meters_of
 from .solving import Fitted, fit
-from .stages import BRIEF_TOKENS, LONG_WORDS, SHORT_WORDS, Played, plan_stages, play
+from .stages import BRIEF_TOKENS, LONG_WORDS, SHORT_WORDS, Played, Stage, plan_stages, play
 from .streams import ChatClient, Stream
 from .windows import Rates, Window, cut_windows
 
@@ -66,9 +66,16 @@ class Calibration:
 
 
 async def calibrate(
-    upstream: Upstream, options: Options, say: Callable[[str], None], meters: Sequence[EnergyMeter] | None = None
+    upstream: Upstream,
+    options: Options,
+    say: Callable[[str], None],
+    meters: Sequence[EnergyMeter] | None = None,
+    *,
+    neighbours: Sequence[Upstream] = (),
 ) -> Calibration:
     """Load the upstream and fit its energy model; the device and the server must be free of other load.
+
+    `neighbours` are other upstreams, whose servers are asked whether they had work meanwhile where they may be on its devices.
 
     Raises MeterError where no device can be read or one is not idle, UpstreamError where the server fails, JevonsError where
     the load says too little.
@@ -80,19 +87,18 @@ async def calibrate(
     ):
         readings = Readings(metering, upstream)
         client = ChatClient(session, upstream, await _dialect(session, upstream))
-        engine = _Server(session, client)
+        engine = _Server(session, upstream, client.dialect)
+        near = [one for one in neighbours if any(device in readings.devices for device in metering.devices_of(one))]
+        servers = [engine, *(_Server(session, one, one.dialect) for one in near)]
         say(f"first requests to {upstream.base_url} ({client.dialect})")
         probes = await _probe(client, min(LONG_WORDS, stages[1].words))
-        idle_watts = await _idle(readings, engine, options.idle_seconds, say)
-        before = await engine.output()
-        began = time.monotonic()
-        played = []
-        for number, stage in enumerate(stages, 1):
-            say(f"{number} of {len(stages)}, {stage.seconds:.1f} s: {stage}")
-            played.append(await play(client, stage))
-        after = await engine.output()
+        idle_watts = await _idle(readings, servers, options.idle_seconds, say)
+        for server in servers:
+            await server.mark()
+        played = await _play(stages, client, say)
+        served, others = await engine.made(), await _busy(servers[1:])
         await readings.wait_until_known(played[-1].ended)
-        bins = readings.take(int(began // BIN_SECONDS), int(played[-1].ended // BIN_SECONDS) + 1)
+        bins = readings.take(int(played[0].began // BIN_SECONDS), int(played[-1].ended // BIN_SECONDS) + 1)
         rates = Rates.of([*probes, *(stream for one in played for stream in one.streams)])
         windows = cut_windows(played, bins, rates)
         fitted = fit(windows, prior(upstream.model, readings.devices[0].name))
@@ -107,7 +113,7 @@ async def calibrate(
             fitted,
             tuple(played),
             tuple(windows),
-            tuple(_notes(fitted, rates, played, None if before is None or after is None else after - before)),
+            (*_notes(fitted, rates, played, served), *others),
         )
 
 
@@ -133,34 +139,56 @@ async def _probe(client: ChatClient, words: int) -> list[Stream]:
     return probes
 
 
-async def _idle(readings: Readings, engine: _Server, seconds: Seconds, say: Callable[[str], None]) -> Watts:
+async def _idle(readings: Readings, servers: Sequence[_Server], seconds: Seconds, say: Callable[[str], None]) -> Watts:
     """The idle power, the model loaded; raises where the server or its device is in use."""
     say(f"idle power, {REST_SECONDS + seconds:g} s")
     await asyncio.sleep(REST_SECONDS)
-    before = await engine.output()
-    watts = await readings.idle(seconds)
-    after = await engine.output()
-    if before is not None and after is not None and after > before:
+    for server in servers:
+        await server.mark()
+    try:
+        watts = await readings.idle(seconds)
+    except MeterError as error:
+        raise MeterError(". ".join([str(error), *await _busy(servers[1:])])) from error
+    made = await servers[0].made()
+    if made:
         raise UpstreamError(
-            f"others are using the server: it made {after - before:.0f} tokens while nothing was asked of it."
+            f"others are using the server: it made {made:.0f} tokens while nothing was asked of it."
             " Calibrate while nobody else does"
         )
     return watts
 
 
-class _Server:
-    """The server's own token counters, where it has any."""
+async def _play(stages: Sequence[Stage], client: ChatClient, say: Callable[[str], None]) -> list[Played]:
+    played = []
+    for number, stage in enumerate(stages, 1):
+        say(f"{number} of {len(stages)}, {stage.seconds:.1f} s: {stage}")
+        played.append(await play(client, stage))
+    return played
 
-    def __init__(self, session: aiohttp.ClientSession, client: ChatClient) -> None:
+
+class _Server:
+    """A server's own token counters, where it has any."""
+
+    def __init__(self, session: aiohttp.ClientSession, upstream: Upstream, dialect: Dialect) -> None:
+        self.name = upstream.name
+        self._before: float | None = None
         self._served: ServedTokens | None = None
-        self._counters = EngineMetrics(session, [client.upstream], self._receive, dialect=lambda _name: client.dialect)
+        self._counters = EngineMetrics(session, [upstream], self._receive, dialect=lambda _name: dialect)
 
     def _receive(self, _upstreams: tuple[str, ...], served: ServedTokens, _at: Seconds) -> bool:
         self._served = served
         return False
 
-    async def output(self) -> float | None:
-        """The tokens it has made since it started; None where it does not say."""
+    async def mark(self) -> None:
+        """Count from here on."""
+        self._before = await self._output()
+
+    async def made(self) -> float | None:
+        """The tokens it has made since; None where it does not say."""
+        output = await self._output()
+        return None if self._before is None or output is None else max(0.0, output - self._before)
+
+    async def _output(self) -> float | None:
         self._served = None
         await self._counters.check()
         return None if self._served is None else self._served.output
@@ -185,3 +213,16 @@ def _notes(fitted: Fitted, rates: Rates, stages: Sequence[Played], served: float
             f"The server made {served:.0f} tokens and {ours:.0f} of them for us: others used it, and this is in the figures."
         )
     return notes
+
+
+async def _busy(servers: Sequence[_Server]) -> list[str]:
+    return describe_neighbours([server.name for server in servers], [await server.made() for server in servers])
+
+
+def describe_neighbours(names: Sequence[str], made: Sequence[float | None]) -> list[str]:
+    """What is to be said of other servers on the devices, by the tokens that they made meanwhile."""
+    return [
+        f"Upstream {name}, which may be on the same device, made {tokens:.0f} tokens meanwhile: what they cost is in the figures."
+        for name, tokens in zip(names, made, strict=True)
+        if tokens
+    ]

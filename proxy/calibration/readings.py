@@ -12,6 +12,7 @@ from typing import Final
 from ..errors import MeterError
 from ..exchange import Upstream
 from ..metering.attribution import BIN_SECONDS
+from ..metering.counter import DeviceCounter
 from ..metering.devices import meters_for
 from ..metering.hwmon import ROOT
 from ..metering.meter import Device, EnergyMeter
@@ -75,13 +76,7 @@ class Readings:
 
     def take(self, first: int, last: int) -> dict[int, Joules]:
         """The energy of all devices in each bin from `first` up to and without `last`, but for bins that are in doubt."""
-        found: dict[int, Joules] = {}
-        for index in range(first, last):
-            energies = [counter.take(index) for counter in self._counters]
-            is_known = all(counter.is_known((index + 1) * BIN_SECONDS) for counter in self._counters)
-            if is_known and not any(energy.flags & _DOUBTFUL or energy.unresolved_joules for energy in energies):
-                found[index] = sum(energy.joules for energy in energies)
-        return found
+        return take_bins(self._counters, first, last)
 
     async def idle(self, seconds: Seconds) -> Watts:
         """The power of all devices together while nothing of ours runs; raises MeterError where something else does."""
@@ -98,6 +93,17 @@ class Readings:
             watts, sum(limit for limit in limits if limit is not None) if None not in limits else None, _names(self.devices)
         )
         return sum(watts) / len(watts)
+
+
+def take_bins(counters: Sequence[DeviceCounter], first: int, last: int) -> dict[int, Joules]:
+    """The energy by all counters in each bin from `first` up to and without `last`, but for bins that are in doubt."""
+    found: dict[int, Joules] = {}
+    for index in range(first, last):
+        energies = [counter.take(index) for counter in counters]
+        is_known = all(counter.is_known((index + 1) * BIN_SECONDS) for counter in counters)
+        if is_known and not any(energy.flags & _DOUBTFUL or energy.unresolved_joules for energy in energies):
+            found[index] = sum(energy.joules for energy in energies)
+    return found
 
 
 def check_idle(watts: Sequence[Watts], limit_watts: Watts | None, name: str) -> None:

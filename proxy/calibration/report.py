@@ -32,6 +32,7 @@ def as_data(found: Calibration) -> dict[str, Any]:
         "tokens_per_chunk": found.rates.tokens_per_chunk,
         "terms": [asdict(term) for term in fitted.terms],
         "energy": asdict(fitted.coefficients),
+        "relative_errors": {term.name: term.doubt for term in fitted.terms},
         "stages": [_stage(found, number) for number in range(len(found.stages))],
         "notes": list(found.notes),
     }
@@ -91,4 +92,5 @@ def snippet(found: Calibration) -> str:
     for term in found.fitted.terms:
         remark = "" if term.joules is not None else "  # not identified: its start value, to the others' scale"
         lines.append(f"      {term.name}: {term.used:.4g}{remark}")
+    lines += ["      relative_errors:", *(f"        {term.name}: {term.doubt:.2g}" for term in found.fitted.terms)]
     return "\n".join(lines) + "\n"

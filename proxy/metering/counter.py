@@ -30,8 +30,10 @@ _UPDATES_MISSED: Final = 1.5
 _LEAST_APART_SECONDS: Final = 1e-6
 """Two moves of a counter."""
 _CROSS_CHECK_SECONDS: Final = 60.0
-_PLACED_BY_CADENCE: Final = 0.004
+_PLACED_BY_CADENCE: Final = 0.003
 _PLACED_BY_READING: Final = 0.015
+"""At the least: a counter that moves somewhere between two readings, 50 ms apart."""
+_GAP_FORGETTING: Final = 0.02
 
 Divide = Callable[[Seconds, Seconds, Joules], Iterable[tuple[int, float]]]
 """Gives (bin, share) for the energy from one time to another, the shares summing to 1."""
@@ -133,6 +135,8 @@ class DeviceCounter:
         self._cadence = Cadence()
         self._read_at: Seconds = 0.0
         """The last reading, whatever it found."""
+        self._gap_square = 0.0
+        """Of the time between a reading that found a move and the one before, of late."""
         self._mean_watts: Watts | None = None
         """By the counter's last move."""
 
@@ -144,12 +148,17 @@ class DeviceCounter:
     @property
     def placing_seconds(self) -> Seconds:
         """How well energy is placed in time, a standard deviation: by the counter's cadence, or by its readings alone."""
-        return _PLACED_BY_CADENCE if self._cadence.period_seconds is not None else _PLACED_BY_READING
+        return _PLACED_BY_CADENCE if self._cadence.period_seconds is not None else self._placed_by_reading
 
     @property
     def edge_seconds(self) -> Seconds:
         """How far off, a standard deviation, the energy of a bin is cut at its edges: not at all where the cadence is known."""
-        return 0.0 if self._cadence.period_seconds is not None else _PLACED_BY_READING
+        return 0.0 if self._cadence.period_seconds is not None else self._placed_by_reading
+
+    @property
+    def _placed_by_reading(self) -> Seconds:
+        """A move may have been at any time between two readings: the standard deviation of that."""
+        return max(_PLACED_BY_READING, math.sqrt(self._gap_square / 12.0))
 
     @property
     def is_up(self) -> bool:
@@ -198,6 +207,7 @@ class DeviceCounter:
     def _moved_at(self, at: Seconds, since: Seconds) -> Seconds:
         """When the counter moved: after the reading before this one, by its cadence where that is known."""
         after = max(since, self._read_at if self._unmoved is None else self._unmoved)
+        self._gap_square += _GAP_FORGETTING * (min(at - after, INTERPOLATED_SECONDS) ** 2 - self._gap_square)
         return max(self._cadence.move(after, at, was_still=self._unmoved is not None), since + _LEAST_APART_SECONDS)
 
     def _find_problem(self, sample: Sample) -> str | None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from ..exchange import Coefficients
+from ..exchange import Coefficients, Doubts
 from ..units import Joules, Seconds, Watts
 from .account import Quantities
 
@@ -27,7 +27,9 @@ TABLE_DOUBT: Final = 0.33
 The ratio of a fixed to a token's energy, foretold for each chat row of the ML.ENERGY table by the laws through the rows of all
 other models (`coefficients`), has a logarithm off by 0.45 (standard deviation): 0.33 for each of the two terms."""
 GIVEN_DOUBT: Final = 0.2
-"""The same of values that the configuration gives."""
+"""The same of values that the configuration gives without saying how far off they may be."""
+_USUAL: Final = [1.0, 8.0, 8000.0, 30.0]
+"""Of each term, in a step of eight sequences: contexts of a thousand tokens, and four tokens read for each that is written."""
 TERMS: Final = 4
 """Fixed, token, context, prompt: the order of `Coefficients`. Idle seconds come last."""
 _PROMPT: Final = 3
@@ -44,12 +46,18 @@ second of what was seen."""
 _PULL_SECONDS: Final = 60.0
 """So many seconds' worth of it from the beginning."""
 _DEPENDENCE: Final = 6.0
-"""By how much the windows say less than independent ones would: found by the coverage of the bounds in simulation.
+"""By how much more the pull is where engines have devices in common.
 
-Of what several engines have in common it is asked of the values too. At an even load next to nothing tells their steps apart,
-and what seems to is mostly noise: there the ratio of the start values is to stay. One engine's terms do not suffer, since what
-an even load cannot tell apart does not matter at that load.
+At an even load next to nothing tells their steps apart, and what seems to is mostly noise: there the ratio of the start values is
+to stay. One engine's terms do not suffer, since what an even load cannot tell apart does not matter at that load.
 """
+_MISSED: Final = 0.3
+"""All windows together may be off by so much of what one of them usually misses, since they err alike and their work is not exact
+either: found by the coverage of the bounds in simulation."""
+_LEAST_MISS: Final = 0.0094
+"""Relative, of a second, in the median: as on a device with nothing to disturb it; less is luck."""
+_MISS_STEP: Final = 0.1
+"""Relative, by which the median is moved towards every window's miss."""
 _OUTLIER: Final = 0.3
 """A window whose joules are so far, relative, from what is expected weighs less."""
 _SWEEPS: Final = 40
@@ -68,25 +76,30 @@ class Fit:
 
     Args:
         start: What they are taken to be until something has been seen.
-        doubt: How far, relative, each of them may be off then.
+        doubt: How far, relative, each of them may be off then; one figure is that of all four.
     """
 
-    def __init__(self, start: Coefficients, *, doubt: float) -> None:
+    def __init__(self, start: Coefficients, *, doubt: float | Doubts) -> None:
         self.start = start
+        self.units = _terms(start)
         self.coefficients = start
         """What to use: the ratios found, on the scale of the start values."""
         self.measured: Coefficients | None = None
         """The same in joules as measured; None until enough was seen."""
-        self.covariance = [[doubt**2 if i == j else 0.0 for j in range(TERMS)] for i in range(TERMS)]
+        self.doubt: Doubts = doubt if isinstance(doubt, tuple) else (doubt, doubt, doubt, doubt)
+        self.covariance = [[self.doubt[i] ** 2 if i == j else 0.0 for j in range(TERMS)] for i in range(TERMS)]
         """Of the terms' relative errors."""
-        self.rival_doubt = doubt
-        """How far, relative, its work may be off against that of others on its devices."""
+        self.rival_doubt = math.sqrt(2.0) * self._doubt_of(_USUAL)
+        """How far, relative, its work may be off against that of others on its devices; at first as if they were like it."""
         self.tokens_per_step = 1.0
         """What a server puts into one chunk. Where that is several steps' tokens, steps are undercounted by as much."""
-        self.doubt = doubt
-        self.units = _terms(start)
         self.regression = Regression((self,))
         """Of what its devices consume; one for all engines on them."""
+
+    def _doubt_of(self, amounts: Row) -> float:
+        """How far, relative, so many steps, tokens, context tokens and prompt tokens may be off at the start."""
+        joules = [amount * unit for amount, unit in zip(amounts, self.units, strict=True)]
+        return math.hypot(*(each * doubt for each, doubt in zip(joules, self.doubt, strict=True))) / (sum(joules) or 1.0)
 
     @property
     def factors(self) -> list[float]:
@@ -144,6 +157,8 @@ class Regression:
         """The sum of weighted outer products of a window's shares."""
         self._sums: Row = [0.0] * size
         self._weight = 0.0
+        self._miss = _LEAST_MISS
+        """What windows miss by in the median, of late: relative, of a second."""
         self._due: Seconds = 0.0
         self._window = self._begin()
 
@@ -193,6 +208,9 @@ class Regression:
         shares = [amount * unit / window.joules for amount, unit in zip(amounts, self._units, strict=True)]
         miss = abs(1.0 - sum(factor * share for factor, share in zip(self.factors, shares, strict=True)))
         weight = window.seconds * (_OUTLIER / miss if self.is_known and miss > _OUTLIER else 1.0)
+        if self.is_known:
+            step = math.copysign(_MISS_STEP, miss * math.sqrt(window.seconds) - self._miss)
+            self._miss = max(_LEAST_MISS, self._miss * math.exp(step))
         kept = 1.0 - window.seconds / _MEMORY_SECONDS
         for row, squares in zip(shares, self._squares, strict=True):
             for column, share in enumerate(shares):
@@ -234,7 +252,7 @@ class Regression:
             for term in range(self._terms):
                 number, kind = divmod(term, TERMS)
                 most = FURTHEST * (max(1.0, self.fits[number].tokens_per_step) if kind == 0 else 1.0)
-                pull = noise / self.fits[number].doubt ** 2
+                pull = noise / self.fits[number].doubt[kind] ** 2
                 self._descend(term, pull, common, (common / FURTHEST, common * most))
             self._descend(self._terms, 0.0, 0.0, (0.0, math.inf))
         return common
@@ -263,11 +281,10 @@ class Regression:
     def _covariance(self) -> list[Row]:
         """Of all terms' relative errors: the start's, less what has been learned.
 
-        With doubts `d` at the start and noise `n`, least squares leaves `n (A + n / d^2)^-1`, where `A` are the squares seen;
-        these count for less than they would if the windows were independent and their sums exact.
+        With doubts `d` at the start and noise `n`, least squares leaves `n (A + n / d^2)^-1`, where `A` are the squares seen.
         """
-        noise, terms = _DEPENDENCE * self._noise(), range(self._terms)
-        variances = [fit.doubt**2 for fit in self.fits for _ in range(TERMS)]
+        noise, terms = (_MISSED * self._miss) ** 2 * (self._weight + _PULL_SECONDS), range(self._terms)
+        variances = [doubt**2 for fit in self.fits for doubt in fit.doubt]
         matrix = [[self._squares[i][j] + (noise / variances[i] if i == j else 0.0) for j in terms] for i in terms]
         inverse = _inverse(matrix)
         if not all(0.0 <= noise * inverse[i][i] <= variances[i] for i in terms):

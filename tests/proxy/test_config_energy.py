@@ -3,9 +3,11 @@
 import pytest
 from pydantic import ValidationError
 
+from jevons.proxy.config import to_upstreams
 from jevons.proxy.config_energy import EnergySection
 from jevons.proxy.config_file import parse_config
 from jevons.proxy.errors import ConfigError
+from jevons.proxy.exchange import Coefficients
 
 UPSTREAM = "upstreams: [{name: chat, url: http://127.0.0.1:8000/v1, model: llama}]\n"
 
@@ -20,6 +22,35 @@ def problem(text, folder=None):
     with pytest.raises(ConfigError) as caught:
         energy(text, folder)
     return [line.split(": ", 1)[1] for line in caught.value.problems]
+
+
+MODEL = "fixed_joules_per_step: 3, joules_per_token: 0.05, joules_per_context_token: 3e-5, joules_per_prompt_token: 0.02"
+
+
+def upstream(energy):
+    """An upstream with this energy model, as it is read from a file."""
+    [made] = to_upstreams(parse_config(UPSTREAM.replace("model: llama", f"model: llama, energy: {{{energy}}}")))
+    return made
+
+
+def test_an_energy_model_may_say_how_far_off_it_is():
+    """The terms and their errors come apart, in one order; errors need not be given."""
+    errors = "joules_per_token: 0.03, fixed_joules_per_step: 0.02, joules_per_context_token: 0.1, joules_per_prompt_token: 0.33"
+    made = upstream(f"{MODEL}, relative_errors: {{{errors}}}")
+    assert made.coefficients == upstream(MODEL).coefficients == Coefficients(3.0, 0.05, 3e-5, 0.02)
+    assert made.doubts == (0.02, 0.03, 0.1, 0.33)
+    assert upstream(MODEL).doubts is None
+
+
+@pytest.mark.parametrize("error", ["0", "1.5", "-0.1"])
+def test_an_error_is_a_share_above_nothing(error):
+    """Nothing is known exactly, and what is off by more than itself is not known; each term has its error."""
+    errors = f"fixed_joules_per_step: {error}, joules_per_token: 0.1, joules_per_context_token: 0.1"
+    with pytest.raises(ConfigError) as caught:
+        upstream(f"{MODEL}, relative_errors: {{{errors}}}")
+    told = "\n".join(caught.value.problems)
+    assert "upstreams.0.energy.relative_errors.fixed_joules_per_step: must be" in told
+    assert "relative_errors.joules_per_prompt_token: missing key" in told
 
 
 def test_defaults():

@@ -16,7 +16,7 @@ from ...metering.coefficients import prior
 from ...metering.meter import Device, Sample
 from ...metering.work import Work
 from ...units import Seconds
-from .methods import GPU, MODEL
+from .world import GPU, MODEL
 
 STREAMS: Final = 64
 POLL_SECONDS: Final[Seconds] = 0.05

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ...exchange import Coefficients
 from ...metering.coefficients import prior
+from ...metering.fitting import TABLE_DOUBT, Fit
 from ...units import Joules
 from .baselines import all_token_share, output_token_share, start_end_delta, wall_time_share
 from .replay import Outcome, Replay
-from .trace import Trace
-
-MODEL: Final = "meta-llama/Llama-3.1-8B-Instruct"
-GPU: Final = "NVIDIA H100 80GB HBM3"
+from .trace import EngineFacts, Trace
+from .world import GPU, MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +30,26 @@ def _baseline(charge: Callable[[Trace], dict[str, Joules]]) -> Callable[[Trace],
     return lambda trace: (charge(trace), None)
 
 
-def _ours(
-    coefficients: Callable[[Trace], Mapping[str, Coefficients]], *, learns: bool
-) -> Callable[[Trace], tuple[dict[str, Joules], Outcome | None]]:
+def _ours(start: Callable[[EngineFacts], Fit], *, learns: bool) -> Callable[[Trace], tuple[dict[str, Joules], Outcome | None]]:
     def run(trace: Trace) -> tuple[dict[str, Joules], Outcome | None]:
-        outcome = Replay(trace, coefficients(trace), learns=learns).run()
+        outcome = Replay(trace, {engine.name: start(engine) for engine in trace.engines}, learns=learns).run()
         return {name: outcome.joules(name) for name in outcome.energies}, outcome
 
     return run
 
 
-def _table(trace: Trace) -> dict[str, Coefficients]:
-    return {engine.name: prior(MODEL, GPU) for engine in trace.engines}
+def _table(engine: EngineFacts) -> Fit:
+    return Fit(prior(MODEL, GPU), doubt=engine.unlike)
 
 
-def _truth(trace: Trace) -> dict[str, Coefficients]:
-    return {engine.name: engine.coefficients for engine in trace.engines}
+def _known(engine: EngineFacts) -> Fit:
+    """What was calibrated, where that was done."""
+    found = engine.calibrated
+    return _table(engine) if found is None else Fit(found.coefficients, doubt=found.doubts)
+
+
+def _truth(engine: EngineFacts) -> Fit:
+    return Fit(engine.coefficients, doubt=TABLE_DOUBT)
 
 
 METHODS: Final = (
@@ -56,6 +58,6 @@ METHODS: Final = (
     Method("output-tokens", "shares by output tokens", is_ours=False, run=_baseline(output_token_share)),
     Method("all-tokens", "shares by all tokens", is_ours=False, run=_baseline(all_token_share)),
     Method("priors", "jevons, from the table alone", is_ours=True, run=_ours(_table, learns=False)),
-    Method("fitted", "jevons, as it learns", is_ours=True, run=_ours(_table, learns=True)),
+    Method("fitted", "jevons, as it learns", is_ours=True, run=_ours(_known, learns=True)),
     Method("true", "jevons, true coefficients", is_ours=True, run=_ours(_truth, learns=False)),
 )

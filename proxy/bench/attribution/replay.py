@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from ...exchange import Coefficients, Energy, Usage
 from ...metering.attribution import Attribution
+from ...metering.fitting import Fit
 from ...metering.work import Work
 from ...units import Joules, Seconds
 from .trace import Event, Kind, Served, Trace
@@ -22,7 +24,7 @@ class Outcome:
     """What came of it."""
 
     energies: dict[str, Energy] = field(default_factory=dict)
-    """By request, once all is final."""
+    """By request, as they were told when it was final."""
     residual: float = 0.0
     """Of conservation: how far the parts are from what the counters booked, relative."""
     bypass_joules: Joules = 0.0
@@ -40,20 +42,19 @@ class Replay:
 
     Args:
         trace: What happened.
-        coefficients: What each engine's energy model starts from.
+        starts: What each engine's energy model starts from, and how sure that is.
         learns: Whether it goes on from there.
         scrapes: Whether the engines' own counters are read.
     """
 
-    def __init__(
-        self, trace: Trace, coefficients: Mapping[str, Coefficients], *, learns: bool = True, scrapes: bool = True
-    ) -> None:
+    def __init__(self, trace: Trace, starts: Mapping[str, Fit], *, learns: bool = True, scrapes: bool = True) -> None:
         self.trace = trace
         self.attribution = Attribution(learns=learns)
         for device in trace.devices:
             self.attribution.add_device(device)
         for engine in trace.engines:
-            self.attribution.add_engine(engine.name, coefficients[engine.name], engine.devices)
+            self.attribution.add_engine(engine.name, starts[engine.name].start, engine.devices)
+            self.attribution.engines[engine.name].fit = starts[engine.name]
         self._scrapes = scrapes
         self._works: dict[str, Work] = {}
         self._next_settle = trace.begin
@@ -76,11 +77,13 @@ class Replay:
                 self._begin(event)
             else:
                 self._end(event)
-        attribution.settle(self.trace.end)
+        self._settle(self.trace.end)
         return self._conclude()
 
     def _settle(self, now: Seconds) -> None:
-        self.attribution.settle(now)
+        for account in self.attribution.settle(now):
+            for tell in account.when_final:
+                tell()
         self._next_settle = now + SETTLE_SECONDS
         learned = self._outcome.learned
         if not learned or now >= learned[-1][0] + LEARNED_EVERY_SECONDS:
@@ -89,7 +92,7 @@ class Replay:
 
     def _begin(self, event: Event) -> None:
         served = self.trace.requests[event.name]
-        self._works[event.name] = self.attribution.begin(
+        work = self._works[event.name] = self.attribution.begin(
             served.engine,
             event.at,
             prompt_tokens=served.job.prompt_tokens * served.job.estimate,
@@ -97,6 +100,11 @@ class Replay:
             is_streamed=served.job.is_streamed,
             decodes=served.job.output_tokens > 0,
         )
+        work.account.when_final.append(partial(self._note, event.name))
+
+    def _note(self, name: str) -> None:
+        work = self._works[name]
+        self._outcome.energies[name] = self.attribution.energy(self.trace.requests[name].engine, work.account)
 
     def _end(self, event: Event) -> None:
         served = self.trace.requests[event.name]
@@ -105,8 +113,8 @@ class Replay:
 
     def _conclude(self) -> Outcome:
         attribution, outcome = self.attribution, self._outcome
-        for name, work in self._works.items():
-            outcome.energies[name] = attribution.energy(self.trace.requests[name].engine, work.account)
+        for name in self._works.keys() - outcome.energies.keys():
+            self._note(name)
         outcome.bypass_joules = math.fsum(ledger.accounts["bypass"] for ledger in attribution.devices.values())
         outcome.residual = self._residual()
         return outcome

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ...metering.coefficients import LISTED_DOUBT
 from ..machine import Machine
 from .methods import METHODS, Method
 from .study import WARM_SECONDS, Row, Score, Study
@@ -30,7 +31,16 @@ _NOTES: Final = (
     (
         "Each seed has an engine of its own, whose four terms are off the table's by factors with a standard deviation of"
         f" {UNLIKE:g} in the logarithm: models that are not in the table are about so unlike what it foretells of them."
-        " *True coefficients* is told what they are, and its bounds, which nobody told, are not shown."
+        " They are drawn by Latin hypercube: of ten seeds each has another tenth of what a term may be. *True coefficients* is"
+        " told what they are, and its bounds, which nobody told, are not shown."
+    ),
+    (
+        f"A model that is in the table is off its own row by {LISTED_DOUBT:g} in a step's and a token's energy, as rows of one"
+        " model on as many cards are off each other; context and prompt, which are in no row, by as much as for any other."
+    ),
+    (
+        "In the row after `jevons calibrate` its stages, windows and fit were run on each engine alone, in virtual time, before"
+        " any client came: *as it learns* starts from what was found. What is said there of the table is the row above."
     ),
     (
         "No constant of the metering was chosen by these seeds; what had to be chosen by simulation was chosen on others (101 to"
@@ -43,7 +53,8 @@ _NOTES: Final = (
     ),
     (
         "Errors are those of the division: the sensor's gain is 1. The bounds are held against the truth under every gain within"
-        " 5 % instead, all equally likely; charges and bounds are proportional to it."
+        " 5 % instead, all equally likely; charges and bounds are proportional to it. They are those that were told when a"
+        " request became final, by what had been learned until then."
     ),
     (
         f"Requests that began in the first {WARM_SECONDS:.0f} s are not judged. The others' methods are given the same readings,"

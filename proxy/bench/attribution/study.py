@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import repeat
+from multiprocessing import get_context
 from typing import Final
 
 from ...exchange import Energy
@@ -75,6 +80,16 @@ class Score:
         if outcome is not None:
             self.residual = max(self.residual or 0.0, outcome.residual)
 
+    def add(self, other: Score) -> None:
+        """Join what other runs gave."""
+        self.errors += other.errors
+        self.half_widths += other.half_widths
+        self.held += other.held
+        self.charged += other.charged
+        self.true += other.true
+        if other.residual is not None:
+            self.residual = max(self.residual or 0.0, other.residual)
+
     def _judge_bounds(self, energy: Energy, served: Served) -> None:
         if energy.joules and energy.low is not None and energy.high is not None:
             self.half_widths.append((energy.high - energy.joules) / energy.joules)
@@ -103,6 +118,14 @@ class Row:
     """Of the first seed: seconds since the start, and how far off the ratio of prompt to step still is, as a factor."""
     seeds: Sequence[int] = ()
 
+    def add(self, other: Row) -> None:
+        """Join another run of the same workload."""
+        self.requests += other.requests
+        self.seeds = (*self.seeds, *other.seeds)
+        self.learned = self.learned or other.learned
+        for name, score in other.scores.items():
+            self.scores.setdefault(name, Score()).add(score)
+
 
 @dataclass(slots=True)
 class Study:
@@ -113,29 +136,35 @@ class Study:
 
 
 def run_study(workloads: Sequence[Workload], *, is_quick: bool, say: Callable[[str], None]) -> Study:
-    """Run them one after the other."""
+    """Run them all, as many runs at once as there are cores; each depends on its seed alone."""
     began = time.perf_counter()
-    rows = []
-    for workload in workloads:
-        seeds = QUICK_SEEDS if is_quick else SEEDS[: workload.draws]
-        rows.append(_run_row(workload, seeds, QUICK_SHARE if is_quick else 1.0, say))
+    runs = [(workload, seed) for workload in workloads for seed in (QUICK_SEEDS if is_quick else SEEDS[: workload.draws])]
+    rows = [Row(workload) for workload in workloads]
+    left = Counter(workload.name for workload, _ in runs)
+    share = QUICK_SHARE if is_quick else 1.0
+    with ProcessPoolExecutor(min(len(runs), len(os.sched_getaffinity(0))), mp_context=get_context("spawn")) as pool:
+        for found in pool.map(_run, *zip(*runs, strict=True), repeat(share)):
+            row = next(row for row in rows if row.workload.name == found.workload.name)
+            row.add(found)
+            left[row.workload.name] -= 1
+            if not left[row.workload.name]:
+                fitted = row.scores["fitted"]
+                say(f"{row.workload.name}: {row.requests} requests, fitted {fitted.median:.1%} / {fitted.p95:.1%}")
     return Study(rows, time.perf_counter() - began)
 
 
-def _run_row(workload: Workload, seeds: Sequence[int], share: float, say: Callable[[str], None]) -> Row:
-    row = Row(workload, seeds=seeds)
+def _run(workload: Workload, seed: int, share: float) -> Row:
+    """One run of a workload, by every method."""
     plan = replace(workload.plan, seconds=share * workload.plan.seconds)
     since = START + min(WARM_SECONDS, plan.seconds / 2)
-    for seed in seeds:
-        trace = World(plan, seed).run()
-        row.requests += len(trace.judged(since))
-        for method in METHODS:
-            charges, outcome = method.run(trace)
-            row.scores.setdefault(method.name, Score()).judge(trace, since, charges, outcome)
-            if method.name == "fitted" and outcome is not None and not row.learned:
-                row.learned = list(_learning(trace, outcome))
-    fitted = row.scores["fitted"]
-    say(f"{workload.name}: {row.requests} requests, fitted {fitted.median:.1%} / {fitted.p95:.1%}")
+    trace = World(plan, seed).run()
+    row = Row(workload, len(trace.judged(since)), seeds=(seed,))
+    for method in METHODS:
+        charges, outcome = method.run(trace)
+        row.scores[method.name] = score = Score()
+        score.judge(trace, since, charges, outcome)
+        if method.name == "fitted" and outcome is not None:
+            row.learned = list(_learning(trace, outcome))
     return row
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from ...exchange import Coefficients
+from ...calibration.solving import Fitted
+from ...exchange import Coefficients, Doubts
+from ...metering.fitting import TABLE_DOUBT
 from ...metering.meter import Device, Sample
 from ...observed import ServedTokens
 from ...units import Joules, Seconds
@@ -73,11 +75,15 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """One engine: the ids of the devices it runs on, and its true energy model."""
+    """One engine: the ids of the devices it runs on, its true energy model, and what is known of that before any traffic."""
 
     name: str
     devices: tuple[str, ...]
     coefficients: Coefficients
+    unlike: Doubts = (TABLE_DOUBT, TABLE_DOUBT, TABLE_DOUBT, TABLE_DOUBT)
+    """How far off the table's are taken to be."""
+    calibrated: Fitted | None = None
+    """What `jevons calibrate` has found; None where nobody has run it."""
 
 
 @dataclass(slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
+from ...metering.coefficients import LISTED_DOUBT
 from ...simulation.scheduler import Speculation
 from .sensor import SensorPlan
 from .trace import Job
-from .world import Clients, EnginePlan, Jobs, Plan
+from .world import UNLIKE, Clients, EnginePlan, Jobs, Plan
 
 ESTIMATE_DOUBT: Final = 0.2
 """A proxy knows a prompt's tokens before its usage to within so much, relative: lengths in characters tell no more."""
@@ -23,7 +25,7 @@ class Workload:
     name: str
     title: str
     plan: Plan
-    draws: int = 6
+    draws: int = 20
     """Runs, each with engines of its own: more where a whole run stands and falls with how they were drawn."""
 
 
@@ -61,12 +63,12 @@ def leaving(dice: random.Random) -> Iterator[Job]:
 
 def buffered(share: float) -> Jobs:
     """Mixed chat, a share of which is not streamed."""
+    return partial(_buffered, share)
 
-    def jobs(dice: random.Random) -> Iterator[Job]:
-        for job in mixed(dice):
-            yield replace(job, is_streamed=not _happens(dice, share))
 
-    return jobs
+def _buffered(share: float, dice: random.Random) -> Iterator[Job]:
+    for job in mixed(dice):
+        yield replace(job, is_streamed=not _happens(dice, share))
 
 
 def _happens(dice: random.Random, chance: float) -> bool:
@@ -89,11 +91,11 @@ def _varied(name: str, title: str, change: Callable[[Plan], Plan]) -> Workload:
 
 
 WORKLOADS: Final = (
-    Workload("mixed", "16 concurrent streams, mixed lengths", _MIXED, draws=24),
+    Workload("mixed", "16 concurrent streams, mixed lengths", _MIXED),
     _varied(
         "listed",
         "the same, by a model that is in the table",
-        lambda plan: replace(plan, engines=(EnginePlan(unlike=0.0),)),
+        lambda plan: replace(plan, engines=(EnginePlan(unlike=(LISTED_DOUBT, LISTED_DOUBT, UNLIKE, UNLIKE)),)),
     ),
     Workload("short", "10 concurrent streams, short answers", Plan(_clients(short, 10))),
     Workload("single", "one client, pausing 1 s between requests", Plan(_clients(mixed, 1, think_seconds=1.0), seconds=600.0)),
@@ -117,6 +119,15 @@ WORKLOADS: Final = (
         "shared",
         "two engines on one GPU, 8 concurrent each",
         Plan((*_clients(mixed, 8), *_clients(mixed, 8, engine=1)), engines=(EnginePlan(), EnginePlan())),
+        draws=40,
+    ),
+    Workload(
+        "shared-calibrated",
+        "the same two, each calibrated before (jevons calibrate)",
+        Plan(
+            (*_clients(mixed, 8), *_clients(mixed, 8, engine=1)),
+            engines=(EnginePlan(is_calibrated=True), EnginePlan(is_calibrated=True)),
+        ),
         draws=40,
     ),
     Workload(

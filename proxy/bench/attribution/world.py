@@ -13,9 +13,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import NormalDist
 from typing import Final
 
-from ...exchange import Coefficients
+from ...calibration.solving import Fitted
+from ...exchange import Coefficients, Doubts
+from ...metering.coefficients import prior
 from ...metering.meter import Device
 from ...observed import ServedTokens
 from ...simulation.gpu import IDLE_WATTS, LIMIT_WATTS
@@ -23,6 +26,7 @@ from ...simulation.physics import LLAMA_3_1_8B, Physics
 from ...simulation.prefix_cache import whole_blocks
 from ...simulation.scheduler import Scheduler, Speculation, Step, Work
 from ...units import Seconds
+from .calibrated import calibrate_virtually
 from .sensor import PowerTrace, Sensor, SensorPlan
 from .trace import EngineFacts, Event, Job, Kind, Served, Trace
 
@@ -35,9 +39,13 @@ SCRAPE_SECONDS: Final[Seconds] = 1.0
 DELIVERY_SECONDS: Final[Seconds] = 0.002
 """A step's tokens reach the proxy at most so much later."""
 
+MODEL: Final = "meta-llama/Llama-3.1-8B-Instruct"
+GPU: Final = "NVIDIA H100 80GB HBM3"
 UNLIKE: Final = 0.33
 """The ratio of a fixed to a token's energy, foretold for each chat row of the ML.ENERGY table by the laws through the rows of
 all other models, has a logarithm off by 0.45 (standard deviation): 0.33 for each of the two terms."""
+STRATA: Final = 10
+"""Of ten seeds that follow on each other, the last of which ends in 0, each has another tenth of what a term may be."""
 
 Jobs = Callable[[random.Random], Iterator[Job]]
 
@@ -51,8 +59,10 @@ class EnginePlan:
     speculation: Speculation | None = None
     tokens_per_chunk: int = 1
     """Tokens of a sequence that the server puts into one event."""
-    unlike: float = UNLIKE
+    unlike: Doubts = (UNLIKE, UNLIKE, UNLIKE, UNLIKE)
     """How unlike the physics its terms are: the standard deviation of the logarithm of each."""
+    is_calibrated: bool = False
+    """Whether `jevons calibrate` was run on it before, with its board to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +116,15 @@ class World:
             Sensor(id_, power, plan.sensor, start=begin, dice=random.Random(self._dice.random()))  # noqa: S311
             for id_, power in zip(ids, self.powers, strict=True)
         ]
-        physics = [_drawn(engine.physics, engine.unlike, self._dice) for engine in plan.engines]
+        physics = [_drawn(engine, number, seed) for number, engine in enumerate(plan.engines)]
         engines = tuple(
-            EngineFacts(f"engine-{number}", tuple(ids[device] for device in engine.devices), own.energy)
+            EngineFacts(
+                f"engine-{number}",
+                tuple(ids[device] for device in engine.devices),
+                own.energy,
+                engine.unlike,
+                _calibrated(own, plan, f"{seed} {number}") if engine.is_calibrated else None,
+            )
             for number, (engine, own) in enumerate(zip(plan.engines, physics, strict=True))
         )
         self.trace = Trace(devices, engines, begin=begin)
@@ -265,9 +281,17 @@ class World:
             self._next_scrape += SCRAPE_SECONDS
 
 
-def _drawn(physics: Physics, unlike: float, dice: random.Random) -> Physics:
+def _calibrated(physics: Physics, plan: Plan, name: str) -> Fitted:
+    dice = random.Random(name)  # noqa: S311
+    return calibrate_virtually(physics, prior(MODEL, GPU), dice=dice, step_noise=plan.step_noise, sensor=plan.sensor)
+
+
+def _drawn(engine: EnginePlan, number: int, seed: int) -> Physics:
     """An engine each of whose terms takes more or less energy than the physics say, and as much more or less time."""
-    fixed, token, context, prompt = (dice.lognormvariate(0.0, unlike) for _ in range(4))
+    physics = engine.physics
+    fixed, token, context, prompt = (
+        math.exp(unlike * _deviate(seed, f"{number} {term}")) for term, unlike in enumerate(engine.unlike)
+    )
     terms = physics.energy
     return Physics(
         energy=Coefficients(
@@ -281,6 +305,14 @@ def _drawn(physics: Physics, unlike: float, dice: random.Random) -> Physics:
         seconds_per_context_token=physics.seconds_per_context_token * context,
         seconds_per_prompt_token=physics.seconds_per_prompt_token * prompt,
     )
+
+
+def _deviate(seed: int, term: str) -> float:
+    """A normal deviate, by Latin hypercube: over ten seeds that belong together each tenth of the distribution comes once."""
+    block, place = divmod(seed - 1, STRATA)
+    order = random.Random(f"{block} {term}").sample(range(STRATA), STRATA)  # noqa: S311
+    within = random.Random(f"{seed} {term}").uniform(0.001, 0.999)  # noqa: S311
+    return NormalDist().inv_cdf((order[place] + within) / STRATA)
 
 
 def _groups(engines: tuple[EnginePlan, ...]) -> list[tuple[int, ...]]:

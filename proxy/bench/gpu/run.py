@@ -83,7 +83,7 @@ async def run_bench(plan: Plan, say: Callable[[str], None]) -> Run:
         programs = await stack.enter_async_context(Stack())
         upstream = await _serve(plan, programs, say)
         calibration = await calibrate(upstream, plan.calibration, say)
-        upstream = replace(upstream, coefficients=calibration.fitted.coefficients)
+        upstream = replace(upstream, coefficients=calibration.fitted.coefficients, doubts=calibration.fitted.doubts)
         main, admin = await programs.proxy(upstream)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         metering = await stack.enter_async_context(Metering(meters_of(upstream), [upstream], carbon=Carbon()))

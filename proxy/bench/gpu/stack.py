@@ -11,7 +11,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -147,7 +147,9 @@ def write_config(upstream: Upstream) -> str:
         "devices": list(upstream.devices),
     }
     if upstream.coefficients is not None:
-        section["energy"] = asdict(upstream.coefficients)
+        names = [each.name for each in fields(upstream.coefficients)]
+        errors = {} if upstream.doubts is None else {"relative_errors": dict(zip(names, upstream.doubts, strict=True))}
+        section["energy"] = {**asdict(upstream.coefficients), **errors}
     if upstream.api_key is not None:
         section["api_key"] = upstream.api_key
     config = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "drain_seconds": 1, "upstreams": [section]}

@@ -1,11 +1,12 @@
 """How a calibration ends where it cannot be right. A whole one, with the truth found, is the first part of `bench gpu`'s test."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from simulated_upstream import MODEL
 
-from jevons.proxy.calibration.calibrate import Options, calibrate
+from jevons.proxy.calibration.calibrate import Options, calibrate, describe_neighbours
 from jevons.proxy.errors import JevonsError, MeterError, UpstreamError
 from jevons.proxy.exchange import Upstream
 from jevons.proxy.simulation.physics import LLAMA_3_1_8B
@@ -52,6 +53,25 @@ async def test_a_server_that_others_use(start_upstream, describe):
     with pytest.raises(JevonsError, match=r"is not idle|others are using the server"):
         await calibrate(describe(server), SHORT, silent)
     other.cancel()
+
+
+async def test_another_server_on_the_device_is_named(start_upstream, describe):
+    """Where the device is busy with a neighbour's requests, the refusal says whose."""
+    server, neighbour = await start_upstream(), await start_upstream(physics=LLAMA_3_1_8B)
+    body = {"messages": [{"role": "user", "content": "go on"}], "max_tokens": 4000, "min_tokens": 4000}
+    other = asyncio.create_task(neighbour.stream("/v1/chat/completions", body))
+    thinker = replace(describe(neighbour), name="thinker")
+    with pytest.raises(MeterError, match=r"is not idle.*Upstream thinker, .* made [1-9]\d* tokens meanwhile"):
+        await calibrate(describe(server), SHORT, silent, neighbours=[thinker])
+    other.cancel()
+
+
+def test_neighbours_that_rested_are_not_mentioned():
+    """Nor those that do not say; who had work is named, with how much."""
+    assert describe_neighbours(["a", "b"], [0.0, None]) == []
+    [line] = describe_neighbours(["a", "b"], [0.0, 120.0])
+    assert "Upstream b" in line
+    assert "120 tokens" in line
 
 
 async def test_too_short_is_said_before_anything_is_asked(describe, start_upstream):

@@ -58,6 +58,7 @@ def test_the_snippet_is_a_configuration(found):
         assert getattr(energy, term.name) == pytest.approx(term.used, rel=1e-3)
         is_marked = f"{term.name}: {term.used:.4g}  # not identified" in text
         assert is_marked == (term.joules is None)
+        assert getattr(energy.relative_errors, term.name) == pytest.approx(term.doubt, rel=0.05)
     assert "SIMULATED" in text
     assert ("not identified" in text) == (len(found.stages) < len(plan_stages(24.0, 8)))
 
@@ -79,6 +80,6 @@ def test_the_data_is_json(found):
     """What programs get is JSON, unknown figures null."""
     data = json.loads(json.dumps(as_data(found)))
     assert data["method"] == "simulated"
-    assert data["energy"].keys() == {term.name for term in found.fitted.terms}
+    assert data["energy"].keys() == data["relative_errors"].keys() == {term.name for term in found.fitted.terms}
     assert [term["joules"] is None for term in data["terms"]] == [term.joules is None for term in found.fitted.terms]
     assert data["notes"] == ["A note."]

@@ -1,14 +1,26 @@
 """Start values of the energy model, from names."""
 
+import json
 import math
 import statistics
+from collections import defaultdict
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from table_laws import family, fit_law, fixed, foretell, token
 
-from jevons.proxy.metering.coefficients import FIXED_LAW, TOKEN_LAW, active_billions_of, billions_of, load_fits, prior
+from jevons.proxy.metering.coefficients import (
+    FIXED_LAW,
+    LISTED_DOUBT,
+    TOKEN_LAW,
+    active_billions_of,
+    billions_of,
+    doubts_of,
+    load_fits,
+    prior,
+)
 from jevons.proxy.metering.fitting import TABLE_DOUBT
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -103,6 +115,26 @@ def test_the_doubt_is_what_the_table_shows():
 def test_the_card_is_in_its_name(gpu, same_as):
     """The family is known by its mark, which a longer number does not hold; an unknown card is taken for an H100."""
     assert prior("Llama-3.1-8B-Instruct", gpu) == prior("Llama-3.1-8B-Instruct", same_as)
+
+
+def test_a_row_of_its_own_is_surer_on_the_same_cards():
+    """In F and the token's term; on another number of cards, on an unknown one, and without a row it is as unsure as a law."""
+    assert doubts_of("Llama-3.1-8B-Instruct", H100, 1) == (LISTED_DOUBT, LISTED_DOUBT, TABLE_DOUBT, TABLE_DOUBT)
+    for model, gpu, boards in (("Llama-3.1-8B-Instruct", H100, 2), ("Llama-3.1-8B-Instruct", None, 1), ("x-8B", H100, 1)):
+        assert doubts_of(model, gpu, boards) == (TABLE_DOUBT,) * 4
+
+
+def test_rows_of_one_model_are_as_near_to_each_other_as_is_said():
+    """F at short and at long answers, on as many H100: within `LISTED_DOUBT`, and not by far."""
+    table = json.loads(files("jevons.proxy.metering").joinpath("ml_energy_fit.json").read_text())
+    place = {name: index for index, name in enumerate(table["meta"]["columns"])}
+    own = defaultdict(list)
+    for row in table["rows"]:
+        if row[place["gpu"]] == "H100" and row[place["task"]] in {"lm-arena-chat", "gpqa"}:
+            own[row[place["model"]], row[place["num_gpus"]]].append(row[place["a_j_per_step"]])
+    apart = [math.log(one / other) for one, other in (rows for rows in own.values() if len(rows) == 2)]
+    assert len(apart) == 5
+    assert 0.7 * LISTED_DOUBT < math.sqrt(statistics.fmean(each**2 for each in apart) / 2) <= LISTED_DOUBT
 
 
 def test_cards_differ():

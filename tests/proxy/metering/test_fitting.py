@@ -94,6 +94,43 @@ def test_what_was_learned_makes_surer():
     assert all(0.0 <= variance < 0.25 for variance in variances)
 
 
+def test_what_is_noisy_is_less_sure():
+    """The same loads, seen through errors eight times as great, leave more doubt of every term, however many there are."""
+    calm, noisy = (play(Fit(TRUE, doubt=0.5), noise=noise) for noise in (0.01, 0.08))
+    assert all(4.0 * calm.covariance[term][term] < noisy.covariance[term][term] for term in range(4))
+
+
+def test_each_term_has_a_doubt_of_its_own():
+    """Before anything is seen they are the start's; whatever was sure then, what was wrong is put right."""
+    start, doubts = Coefficients(3.0, 0.1, 3e-5, 0.02), (0.02, 0.33, 0.33, 0.02)
+    fit = Fit(start, doubt=doubts)
+    assert [fit.covariance[term][term] for term in range(4)] == pytest.approx([doubt**2 for doubt in doubts])
+    play(fit)
+    assert ratios(fit.coefficients) == pytest.approx(ratios(TRUE), rel=0.1)
+
+
+def test_rivals_begin_as_unsure_as_their_terms():
+    """What one load costs at two engines compares as far as both are known: by a table, poorly; calibrated, well."""
+    table, calibrated = Fit(TRUE, doubt=TABLE_DOUBT), Fit(TRUE, doubt=(0.02, 0.03, 0.05, 0.02))
+    assert 0.7 * TABLE_DOUBT < table.rival_doubt < 2**0.5 * TABLE_DOUBT
+    assert calibrated.rival_doubt < 0.03
+
+
+def test_calibrated_engines_that_always_step_together_stay_sure():
+    """Where nothing tells their steps apart it is what was calibrated that stays, and its small doubt with it."""
+    starts = [Coefficients(4.5, 0.075, 4.5e-5, 0.03), Coefficients(1.5, 0.025, 1.5e-5, 0.01)]
+    fits = [Fit(start, doubt=(0.02, 0.03, 0.05, 0.02)) for start in starts]
+    regression = Regression(fits)
+    for fit in fits:
+        fit.regression = regression
+    for _ in range(300):
+        works = [Quantities(steps=20, tokens=160, context=80_000) for _ in fits]
+        regression.see([Seen(work) for work in works], work_joules(works), seconds=1.0)
+    assert all(fit.rival_doubt < 0.03 for fit in fits)
+    first, second = (fit.coefficients.fixed_joules_per_step for fit in fits)
+    assert first / second == pytest.approx(3.0, rel=0.01)
+
+
 def test_the_idle_power_is_its_own_term():
     """Seconds with nobody in flight are not laid on the requests."""
     fit = Fit(TRUE, doubt=0.5)

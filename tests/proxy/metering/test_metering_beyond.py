@@ -9,6 +9,7 @@ from jevons.proxy.errors import MeterError, NothingToRead
 from jevons.proxy.exchange import Coefficients, Endpoint, EnergyStatus, Method, Prompt, Request, Upstream, Usage
 from jevons.proxy.metering.carbon import Carbon
 from jevons.proxy.metering.dcgm import DcgmMeter
+from jevons.proxy.metering.fitting import GIVEN_DOUBT, TABLE_DOUBT
 from jevons.proxy.metering.meter import Device, Sample
 from jevons.proxy.metering.metering import Metering
 from jevons.proxy.metering.rapl import RaplMeter
@@ -316,6 +317,22 @@ async def test_coefficients_of_the_operators_are_enough():
         attempt = bench.answer()
         bench.run(2.0)
         assert attempt.energy.joules == pytest.approx(10.0, rel=0.2)
+
+
+async def test_doubts_are_the_operators_or_those_of_where_the_values_come_from():
+    """What was calibrated is as unsure as it says; what is merely given, listed, or foretold by a law, as each of these is."""
+    own, sure = Coefficients(1.0, 2.0, 3.0, 4.0), (0.02, 0.03, 0.05, 0.02)
+    upstreams = [
+        Upstream("calibrated", "http://h/v1", "m", devices=("GPU-1",), coefficients=own, doubts=sure),
+        Upstream("given", "http://h/v1", "m", devices=("GPU-1",), coefficients=own),
+        Upstream("foretold", "http://h/v1", "Unheard-Of-8B", devices=("GPU-1",)),
+    ]
+    async with Bench(upstreams=upstreams).metering as metering:
+        engines = metering.attribution.engines
+        assert engines["calibrated"].fit.doubt == sure
+        assert engines["calibrated"].fit.start == own
+        assert engines["given"].fit.doubt == (GIVEN_DOUBT,) * 4
+        assert engines["foretold"].fit.doubt == (TABLE_DOUBT,) * 4
 
 
 # The grid

@@ -367,4 +367,4 @@ def test_beside_another_engine_nobody_pays_alone():
 def settlement_spread(ledger):
     """What a clean bin's price may be off by, the mean square, where readings alone say when energy was consumed."""
     spread = ledger.expected.spread
-    return max(0.5 * spread, spread - 2.0 * (ledger.counter.edge_seconds / WIDTH) ** 2)
+    return max(0.25 * spread, spread - 2.0 * (ledger.counter.edge_seconds / WIDTH) ** 2)

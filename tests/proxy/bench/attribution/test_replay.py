@@ -11,13 +11,14 @@ from jevons.proxy.bench.attribution.trace import Event, Kind
 from jevons.proxy.bench.attribution.workloads import WORKLOADS
 from jevons.proxy.bench.attribution.world import World
 from jevons.proxy.exchange import EnergyStatus
+from jevons.proxy.metering.fitting import TABLE_DOUBT, Fit
 
 pytest_plugins = ["nvml_fixture"]
 EXACT = 1e-9
 
 
 def true_start(found):
-    return {engine.name: engine.coefficients for engine in found.engines}
+    return {engine.name: Fit(engine.coefficients, doubt=TABLE_DOUBT) for engine in found.engines}
 
 
 def errors(found, outcome, since=0.0):
@@ -44,11 +45,11 @@ def test_a_known_engine_is_divided_well():
 
 def test_who_does_not_learn_keeps_what_he_has():
     """The coefficients stay at their start, or move."""
-    found = trace("mixed", seconds=40.0)
-    wrong = {"engine-0": dataclasses.replace(found.engines[0].coefficients, joules_per_prompt_token=0.1)}
-    kept = Replay(found, wrong, learns=False).run().learned
-    assert {coefficients for _, coefficients in kept} == {wrong["engine-0"]}
-    moved = Replay(found, wrong).run().learned[-1][1]
+    found = trace("mixed", seed=2, seconds=40.0)
+    wrong = dataclasses.replace(found.engines[0].coefficients, joules_per_prompt_token=0.1)
+    kept = Replay(found, {"engine-0": Fit(wrong, doubt=TABLE_DOUBT)}, learns=False).run().learned
+    assert {coefficients for _, coefficients in kept} == {wrong}
+    moved = Replay(found, {"engine-0": Fit(wrong, doubt=TABLE_DOUBT)}).run().learned[-1][1]
     assert moved.joules_per_prompt_token < 0.07
 
 

@@ -51,6 +51,25 @@ def test_a_workload_has_as_many_runs_as_it_asks_for():
     assert row.seeds == SEEDS[:2]
 
 
+def test_runs_are_joined_in_the_order_of_the_rows():
+    """However many are under way at once, each row has its own and no other's, and is told of once."""
+    said = []
+    wanted = [replace(workload(name, seconds=4.0), draws=2) for name in ("mixed", "short")]
+    rows = run_study(wanted, is_quick=False, say=said.append).rows
+    assert [row.workload.name for row in rows] == ["mixed", "short"]
+    assert [line.split(":")[0] for line in said] == ["mixed", "short"]
+    for row in rows:
+        assert row.requests == len(row.scores["fitted"].errors) == len(row.scores["fitted"].half_widths)
+        assert row.scores["start-end"].residual is None
+
+
+def test_joining_keeps_the_worst_of_conservation():
+    """And adds up the rest."""
+    score = Score([0.1], [0.2], 1.0, 5.0, 6.0, 1e-15)
+    score.add(Score([0.3], [0.4], 0.5, 1.0, 1.0, 3e-15))
+    assert score == Score([0.1, 0.3], [0.2, 0.4], 1.5, 6.0, 7.0, 3e-15)
+
+
 def test_a_row_has_every_method():
     """Played once: ours are near, the counter's difference is not, and it is said as it goes."""
     said = []

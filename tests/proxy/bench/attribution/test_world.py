@@ -1,13 +1,15 @@
 """Tests of the simulated world: its energy adds up, and the proxy sees of it only what a proxy would."""
 
+import itertools
 import math
 from dataclasses import astuple
+from statistics import NormalDist
 
 import pytest
 from attribution_world import plan, trace
 
 from jevons.proxy.bench.attribution.trace import Kind
-from jevons.proxy.bench.attribution.world import World
+from jevons.proxy.bench.attribution.world import UNLIKE, EnginePlan, World
 from jevons.proxy.simulation.gpu import IDLE_WATTS
 from jevons.proxy.simulation.physics import LLAMA_3_1_8B
 
@@ -97,7 +99,29 @@ def test_the_same_seed_is_the_same_world():
     assert first != third
 
 
-def test_an_engine_of_the_table_is_as_the_table_says():
+def test_an_engine_that_is_like_the_table_is_as_the_table_says():
     """Only engines that are unlike it are drawn."""
-    [engine] = trace("listed", seconds=2.0).engines
+    [engine] = trace("mixed", seconds=2.0, engines=(EnginePlan(unlike=(0.0, 0.0, 0.0, 0.0)),)).engines
     assert astuple(engine.coefficients) == pytest.approx(astuple(LLAMA_3_1_8B.energy))
+
+
+@pytest.mark.parametrize("first", [11, 41, 101])
+def test_the_engines_of_ten_seeds_are_spread_out(first):
+    """Of each term one is in every tenth of its distribution, and no two engines of a world are drawn alike."""
+    worlds = [World(plan("shared", seconds=0.1), seed).trace.engines for seed in range(first, first + 10)]
+    for number, term in itertools.product(range(2), range(4)):
+        own = [astuple(world[number].coefficients)[term] / astuple(LLAMA_3_1_8B.energy)[term] for world in worlds]
+        tenths = {int(10 * NormalDist().cdf(math.log(factor) / UNLIKE)) for factor in own}
+        assert len(tenths) == 10
+    assert all(one.coefficients != other.coefficients for one, other in worlds)
+
+
+def test_a_calibrated_engine_is_known_before_any_traffic():
+    """What was found is near the truth; where nobody has calibrated, nothing was found."""
+    first, second = World(plan("shared-calibrated", seconds=0.1), 5).trace.engines
+    for engine in (first, second):
+        assert engine.calibrated is not None
+        found = engine.calibrated.coefficients.fixed_joules_per_step
+        assert found == pytest.approx(engine.coefficients.fixed_joules_per_step, rel=0.02)
+    assert first.calibrated != second.calibrated
+    assert World(plan("shared", seconds=0.1), 5).trace.engines[0].calibrated is None

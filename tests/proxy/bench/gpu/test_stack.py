@@ -18,8 +18,9 @@ def test_the_configuration_holds_the_upstream():
     """What is read back is the upstream, its energy model, devices and key included."""
     energy = Coefficients(3.0, 0.05, 3e-5, 0.02)
     upstream = Upstream(
-        "bench", "http://127.0.0.1:1/v1", "m", dialect=Dialect.VLLM, devices=("GPU-1",), api_key="secret", coefficients=energy
-    )
+        "bench", "http://127.0.0.1:1/v1", "m", dialect=Dialect.VLLM, devices=("GPU-1",), api_key="secret", coefficients=energy,
+        doubts=(0.02, 0.03, 0.33, 0.021),
+    )  # fmt: skip
     [back] = to_upstreams(parse_config(write_config(upstream)))
     assert back == upstream
     assert back.api_key == "secret"
