@@ -67,22 +67,24 @@ class PrometheusExporter(Collector):
             self._quality.settled(record)
         if record.energy.status is not EnergyStatus.FINAL or record.energy.joules is None:
             return
-        upstream = self._upstream(record.upstream)
-        self._tenant_energy[(self._tenant(record.tenant),)].inc(record.energy.joules)
+        joules = record.energy.joules
+        upstream = record.upstream if record.upstream in self._upstreams else OTHER
+        self._tenant_energy[(record.tenant if record.tenant in self._tenants else OTHER,)].value += joules
         if (decisive := record.plan.decisive) is not None:
-            self._route_energy[self._policy(decisive.policy), record.plan.decision].inc(record.energy.joules)
+            policy = decisive.policy if decisive.policy in self._policies else OTHER
+            self._route_energy[policy, record.plan.decision].value += joules
         if record.energy.method is Method.ESTIMATED:
-            self._estimated[(upstream,)].inc(record.energy.joules)
+            self._estimated[(upstream,)].value += joules
         else:
-            self._energy[(upstream,)].observe(record.energy.joules)
+            self._energy[(upstream,)].observe(joules)
 
     def answered(self, record: Record) -> None:
         """Count a request that has ended, its tokens and its times; its energy may not be final yet."""
         if record.outcome is None:
             return
-        upstream = self._upstream(record.upstream)
-        self._requests[upstream, record.outcome.value].inc()
-        self._tenant_requests[(self._tenant(record.tenant),)].inc()
+        upstream = record.upstream if record.upstream in self._upstreams else OTHER
+        self._requests[upstream, record.outcome].value += 1.0
+        self._tenant_requests[(record.tenant if record.tenant in self._tenants else OTHER,)].value += 1.0
         self._count_tokens(record)
         if len(record.attempts) > 1:
             self._quality.answered(record)
@@ -90,20 +92,20 @@ class PrometheusExporter(Collector):
             self._first_token[(upstream,)].observe(record.time_to_first_token_seconds)
         if record.duration_seconds is not None:
             self._duration[(upstream,)].observe(record.duration_seconds)
-        if (seconds := _seconds_per_output_token(record)) is not None:
+        if record.stream and (seconds := _seconds_per_output_token(record)) is not None:
             self._output_token[(upstream,)].observe(seconds)
 
     def request_started(self, upstream: str) -> None:
         """One more that the upstream works on."""
-        self._in_flight[(self._upstream(upstream),)].inc()
+        self._in_flight[(upstream if upstream in self._upstreams else OTHER,)].value += 1.0
 
     def request_ended(self, upstream: str) -> None:
         """One less."""
-        self._in_flight[(self._upstream(upstream),)].dec()
+        self._in_flight[(upstream if upstream in self._upstreams else OTHER,)].value -= 1.0
 
     def route_decided(self, policy: str, decision: str) -> None:
         """Count a decision: `direct`, `reasoning`, `pinned`, `unsure` or `rejected`."""
-        self._decisions[self._policy(policy), decision].inc()
+        self._decisions[policy if policy in self._policies else OTHER, decision].value += 1.0
 
     def switch_not_honoured(self, upstream: str) -> None:
         """Count an answer whose thinking was not as it had been switched."""
@@ -153,24 +155,18 @@ class PrometheusExporter(Collector):
         yield from self._surroundings.families()
         yield _family(catalogue.BUILD_INFO, [((self._version,), 1.0)])
 
-    def _upstream(self, name: str | None) -> str:
+    def _upstream(self, name: str) -> str:
         return name if name in self._upstreams else OTHER
-
-    def _tenant(self, name: str) -> str:
-        return name if name in self._tenants else OTHER
-
-    def _policy(self, name: str) -> str:
-        return name if name in self._policies else OTHER
 
     def _count_tokens(self, record: Record) -> None:
         for attempt in record.attempts:
-            upstream, usage = self._upstream(attempt.upstream), attempt.usage
+            upstream, usage = attempt.upstream if attempt.upstream in self._upstreams else OTHER, attempt.usage
             if attempt.cost_usd is not None:
-                self._cost[(upstream,)].inc(attempt.cost_usd)
+                self._cost[(upstream,)].value += attempt.cost_usd
             counts = (usage.prompt, usage.cached, usage.reasoning, usage.completion)
             for kind, tokens in zip(catalogue.TOKEN_TYPE.values, counts, strict=True):
                 if tokens:
-                    self._tokens[upstream, kind].inc(tokens)
+                    self._tokens[upstream, kind].value += tokens
 
     def _counter(self, metric: Metric, *values: Sequence[str]) -> Amounts:
         amounts = Amounts(metric, *values)

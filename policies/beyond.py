@@ -5,8 +5,9 @@ For a key that forbids them they do not exist: whatever a policy decides, it dec
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from jevons.proxy.errors import CloudNotAllowed
 from jevons.proxy.exchange import Dialect, Endpoint, Plan, Reason, Reasoning, Request, Target, Tier

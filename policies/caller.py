@@ -41,15 +41,17 @@ class CallerPolicy:
         pinned = () if request.model == AUTO else _upstreams_called(request.model, facts)
         if request.model != AUTO and not pinned:
             return Reject(ModelNotFound(request.model), self.name)
-        if holder := facts.upstreams.get(facts.response_upstreams.get(request.previous_response_id or "", "")):
-            return self._pin(plan, (holder,), request.tier, word="response")
+        if request.previous_response_id:
+            holder = facts.upstreams.get(facts.response_upstreams.get(request.previous_response_id, ""))
+            if holder is not None:
+                return self._pin(plan, (holder,), request.tier, word="response")
         if pinned:
             return self._pin(plan, pinned, request.tier, word="model")
         if request.tier is not None:
             return self._choose(plan, facts, request.tier, source=TIER_HEADER, value=request.tier)
-        tier = _TIER_OF_EFFORT.get(request.reasoning_effort or "")
-        if tier is not None:
-            return self._choose(plan, facts, tier, source=EFFORT_FIELD, value=request.reasoning_effort or "")
+        effort = request.reasoning_effort
+        if effort is not None and effort in _TIER_OF_EFFORT:
+            return self._choose(plan, facts, _TIER_OF_EFFORT[effort], source=EFFORT_FIELD, value=effort)
         return plan.because(_NO_WORD)
 
     def _pin(self, plan: Plan, upstreams: tuple[Upstream, ...], tier: Tier | None, *, word: str) -> Plan:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jevons.proxy.errors import UpstreamUnavailable
 from jevons.proxy.exchange import Plan, Reason, Record, Request, Target, Tier
@@ -14,9 +17,10 @@ from .budget import BudgetPolicy, Standing
 from .caller import CallerPolicy
 from .policy import PINNED, REJECTED, Facts, Follower, Policy, Reject, Reviewer, Verdict, Wait
 
+_UNDECIDED: Final = Plan()
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+
+class Decision(Struct, frozen=True, gc=False):
     """What the chain made of a request. `words`: what each policy that was asked said, in order."""
 
     verdict: Verdict
@@ -63,6 +67,8 @@ class PolicyChain:
         self._limits = tuple(limits)
         self._default = default
         self._reviewers = tuple(reviewers)
+        self.reviews = bool(reviewers)
+        """Whether anybody wants to see answers."""
         self._shadows = tuple(shadows)
         self._followers = tuple(
             policy for policy in (*self._choosers, *self._limits, *self._shadows) if isinstance(policy, Follower)
@@ -78,18 +84,15 @@ class PolicyChain:
         reviewers = (reviewer.name for reviewer in self._reviewers)
         return tuple(dict.fromkeys((*choosers, self.default_name, *limits, *reviewers)))
 
-    @property
-    def reviews(self) -> bool:
-        """Whether anybody wants to see answers."""
-        return bool(self._reviewers)
-
     def decide(self, request: Request, facts: Facts) -> Decision:
         """Where the request may go and why; or why it may not, or not yet. Changes nothing: `admit` does."""
-        facts = _known_to(request, facts)
-        if (refused := forbidden(request, facts)) is not None:
-            return _stopped(Plan(), refused)
-        facts = permitted(request, facts)
-        plan = Plan()
+        if request.models is not None:
+            facts = facts.only(request.models)
+        if request.is_local_only:
+            if (refused := forbidden(request, facts)) is not None:
+                return _stopped(_UNDECIDED, refused)
+            facts = permitted(request, facts)
+        plan = _UNDECIDED
         for policy in self._choosers:
             verdict = policy.decide(request, plan, facts)
             if not isinstance(verdict, Plan):

@@ -8,8 +8,10 @@ the estimate already exceeds every context it may go to; between the two the ser
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from jevons.proxy.errors import ContextTooLong, RequestError, TierNotAllowed, Unsupported
 from jevons.proxy.exchange import Endpoint, Plan, Reason, Reasoning, Request, Target, Tier, Upstream
@@ -72,6 +74,15 @@ class LimitsPolicy:
             plan = lowered
         if request.max_tokens is not None and request.max_tokens < self._reasoning_tokens:
             plan = self._spared(plan, facts)
+        for target in plan.candidates:
+            if target.upstream.abilities is not None or target.upstream.context_tokens is not None:
+                break
+        else:  # nobody declares anything, and unknown is not unable
+            return plan.because(_FITS)
+        return self._fitted(request, plan, facts)
+
+    def _fitted(self, request: Request, plan: Plan, facts: Facts) -> Verdict:
+        """The plan by what its upstreams declare."""
         needs = _needs(request)
         if not any(needs.shortfall(target.upstream) for target in plan.candidates):
             return plan.because(_FITS)

@@ -12,8 +12,11 @@ judges answers is a `Reviewer`. `docs/routing.md` shows how to plug in one of yo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jevons.proxy.errors import RequestError
 from jevons.proxy.exchange import Plan, Reasoning, Record, Request, Target, Tier, Upstream
@@ -31,23 +34,25 @@ REJECTED: Final = "rejected"
 """The decision where there is no plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+_TIERS: Final = {tier.value: tier for tier in Tier}
+
+
+class Facts(Struct, frozen=True, gc=False):
     """A frozen snapshot of what a decision may rest on besides the request."""
 
-    upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+    upstreams: Mapping[str, Upstream] = {}
     """By name, in the order of the configuration."""
-    joules_per_token: Mapping[str, Joules] = field(default_factory=dict)
+    joules_per_token: Mapping[str, Joules] = {}
     """Measured, by upstream; absent where nothing has been measured."""
-    completion_tokens: Mapping[tuple[str, Tier], float] = field(default_factory=dict)
+    completion_tokens: Mapping[tuple[str, Tier], float] = {}
     """Of a recent answer, thinking included, by upstream and whether it thought; absent where there were none."""
-    in_flight: Mapping[str, int] = field(default_factory=dict)
+    in_flight: Mapping[str, int] = {}
     """By upstream; absent is none."""
     gco2e_per_kwh: float | None = None
     """Of the grid, where an intensity is configured and known."""
     watts: Watts | None = None
     """All devices together, where all of them are read."""
-    response_upstreams: Mapping[str, str] = field(default_factory=dict)
+    response_upstreams: Mapping[str, str] = {}
     """Which upstream holds the state of an earlier response, by response id."""
 
     def only(self, models: frozenset[str]) -> Facts:
@@ -80,8 +85,9 @@ class Facts:
 
     def target(self, to: str) -> Target | None:
         """The target behind `direct`, `reasoning` or an upstream's name; None where there is none."""
-        if to in {Tier.DIRECT, Tier.REASONING}:
-            return self.tier_target(Tier(to))
+        tier = _TIERS.get(to)
+        if tier is not None:
+            return self.tier_target(tier)
         upstream = self.upstreams.get(to)
         return Target(upstream) if upstream else None
 

@@ -8,7 +8,7 @@ of them all is tried anew at each character, while one that begins with a litera
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from unicodedata import normalize
@@ -91,19 +91,13 @@ class Rule:
 class _Text:
     """The searched part of the last user turn, folded only when the first rule with keywords asks."""
 
-    __slots__ = ("_folded", "_language", "plain")
+    __slots__ = ("_language", "folded", "plain")
 
     def __init__(self, text: str) -> None:
         half = SEARCHED_CHARACTERS // 2
         self.plain = text if len(text) <= SEARCHED_CHARACTERS else f"{text[: half - 1]}\n{text[-half:]}"
-        self._folded: str | None = None
+        self.folded: str | None = None
         self._language: str | None = ""
-
-    @property
-    def folded(self) -> str:
-        if self._folded is None:
-            self._folded = _fold(self.plain)
-        return self._folded
 
     @property
     def language(self) -> str | None:
@@ -112,22 +106,34 @@ class _Text:
         return self._language
 
 
-class _Keyword:
-    """One keyword of one or several words, folded. White space between its words may be any, in the prompt as in the rule."""
+class _Keywords:
+    """Keywords of one or several words each, folded. White space between the words may be any, in the prompt as in the rule."""
 
-    __slots__ = ("_expression", "_needle")
+    __slots__ = ("_searches",)
 
-    def __init__(self, keyword: str) -> None:
+    def __init__(self, keywords: Iterable[str]) -> None:
+        self._searches = tuple(map(self._compile, keywords))
+        """Of each, a text without which it is not there, and the search that decides."""
+
+    @staticmethod
+    def _compile(keyword: str) -> tuple[str, Callable[[str], object]]:
         first, *others = _fold(keyword).split()
         last = others[-1] if others else first
         before = rf"(?<!{_LETTER}{re.escape(first)})" if _needs_edge(first[0]) else ""
         after = rf"(?!{_LETTER})" if _needs_edge(last[-1]) else ""
         # The edge before is looked for after the first word, so that the expression begins with a literal: see above.
-        self._expression = re.compile(r"\s+".join([re.escape(first) + before, *map(re.escape, others)]) + after)
-        self._needle = max(first, *others, key=len) if others else first
+        expression = re.compile(r"\s+".join([re.escape(first) + before, *map(re.escape, others)]) + after)
+        return max(first, *others, key=len) if others else first, expression.search
 
-    def is_in(self, folded: str) -> bool:
-        return self._needle in folded and self._expression.search(folded) is not None
+    def are_in(self, text: _Text) -> bool:
+        """Whether any of them is."""
+        folded = text.folded
+        if folded is None:
+            folded = text.folded = _fold(text.plain)
+        for needle, search in self._searches:  # noqa: SIM110 - every request comes by here, and a generator costs more than it
+            if needle in folded and search(folded) is not None:
+                return True
+        return False
 
 
 class _CompiledRule:
@@ -137,8 +143,8 @@ class _CompiledRule:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._keywords = tuple(_Keyword(keyword) for keyword in rule.keywords or ())
-        self._system = tuple(_Keyword(keyword) for keyword in rule.system or ())
+        self._keywords = _Keywords(rule.keywords) if rule.keywords else None
+        self._system = _Keywords(rule.system) if rule.system else None
         self._circumstances = any(condition is not None for condition in (rule.languages, rule.tenants, rule.hours, rule.system))
 
     def matches(self, request: Request, text: _Text) -> bool:
@@ -151,7 +157,7 @@ class _CompiledRule:
             return False
         if not rule.has <= prompt.has:
             return False
-        if self._keywords and not any(keyword.is_in(text.folded) for keyword in self._keywords):
+        if self._keywords is not None and not self._keywords.are_in(text):
             return False
         return rule.regex is None or bool(rule.regex.search(text.plain))
 
@@ -164,10 +170,7 @@ class _CompiledRule:
             return False
         if rule.languages is not None and text.language not in rule.languages:
             return False
-        if not self._system:
-            return True
-        system = _Text(request.prompt.system)
-        return any(keyword.is_in(system.folded) for keyword in self._system)
+        return self._system is None or self._system.are_in(_Text(request.prompt.system))
 
 
 class RulesPolicy:

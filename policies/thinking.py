@@ -7,8 +7,9 @@ it is known where the request goes. An effort that the caller names is the calle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, TypeAlias
+
+from msgspec.structs import replace
 
 from jevons.proxy.exchange import Plan, Reason, Reasoning, Request, Target, Thinking
 

@@ -126,7 +126,8 @@ def calibrate(
     if path is not None and path.exists():
         raise click.BadParameter(f"{path} exists: it is not written over", param_hint="--write")
     upstream = upstreams[name] if name is not None else next(iter(upstreams.values()))
-    found = _run(run(upstream, Options(seconds, streams), lambda line: click.echo(line, err=True)))
+    others = [one for one in upstreams.values() if one is not upstream]
+    found = _run(run(upstream, Options(seconds, streams), lambda line: click.echo(line, err=True), neighbours=others))
     if path is not None:
         path.write_text(snippet(found))
     click.echo(json.dumps(as_data(found), indent=2) if as_json else render(found))
@@ -197,9 +198,11 @@ def _app(config: Config, path: Path | None, log_level: str) -> App:
     workers = config.workers or len(os.sched_getaffinity(0))
     if workers == 1:
         return App(config, path)
+    from .workers.forks import fork_workers
     from .workers.owner import OwnerApp
 
-    return OwnerApp(config, path, workers=workers, log_level=log_level)
+    _hold_standard_streams()
+    return OwnerApp(config, path, workers=workers, log_level=log_level, forks=fork_workers(workers))
 
 
 def _config(path: Path | None) -> Config:

@@ -12,8 +12,10 @@ import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from jevons.policies.beyond import permitted
 from jevons.policies.caller import CallerPolicy

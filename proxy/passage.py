@@ -74,6 +74,11 @@ class Try:
         self.told = _NO_ENERGY if self.metered is None else self.metered.energy
         return self.told
 
+    def so_far(self, *, as_told: bool) -> Attempt:
+        """How it stands; `as_told`: with the energy that was last said, where any was."""
+        energy = (self.told if as_told else None) or self.energy
+        return Attempt(self.target.upstream.name, self.outcome, self.usage, energy, self.cost_usd)
+
     def end(self, outcome: Outcome) -> None:
         """It is over; only the first word on how counts."""
         if self.outcome is None:
@@ -120,42 +125,39 @@ class Passage:
     @property
     def energy(self) -> Energy:
         """All tries together: what was wasted on a failed one was consumed for this request too."""
+        if len(self.tries) == 1:
+            return self.tries[0].energy
         return self._sum_up([attempt.energy for attempt in self.tries])
 
     def _sum_up(self, energies: list[Energy]) -> Energy:
         """The sum over the tries that were metered, given the energy of each."""
-        if len(energies) == 1:
-            return energies[0]
         metered = [energy for attempt, energy in zip(self.tries, energies, strict=True) if attempt.metered is not None]
         return total(metered) if metered else _NO_ENERGY
 
     def record(self, *, as_told: bool = False) -> Record:
         """The request as it stands; `as_told`: with the energy that was last said, where any was."""
-        last = self.tries[-1] if self.tries else None
-        energies = [(as_told and attempt.told) or attempt.energy for attempt in self.tries]
+        request, last = self.request, self.tries[-1] if self.tries else None
+        attempts = [attempt.so_far(as_told=as_told) for attempt in self.tries]
         return Record(
-            request_id=self.request.id,
-            tenant=self.request.tenant,
-            endpoint=self.request.endpoint,
-            started_at=self.request.started_at,
-            client_request_id=self.request.client_request_id,
+            request_id=request.id,
+            tenant=request.tenant,
+            endpoint=request.endpoint,
+            started_at=request.started_at,
+            client_request_id=request.client_request_id,
             upstream=last.target.upstream.name if last else None,
             model=last.target.upstream.model if last else None,
             plan=self.plan,
             usage=last.usage if last else _NO_USAGE,
-            energy=self._sum_up(energies),
-            attempts=tuple(
-                Attempt(attempt.target.upstream.name, attempt.outcome, attempt.usage, energy, attempt.cost_usd)
-                for attempt, energy in zip(self.tries, energies, strict=True)
-            ),
+            energy=attempts[0].energy if len(attempts) == 1 else self._sum_up([attempt.energy for attempt in attempts]),
+            attempts=tuple(attempts),
             outcome=self.outcome,
             time_to_first_token_seconds=None if self.first_token is None else self.first_token - self.began,
             duration_seconds=None if self.ended is None else self.ended - self.began,
-            stream=self.request.stream,
-            sequences=self.request.sequences,
+            stream=request.stream,
+            sequences=request.sequences,
             holdout_of=self.holdout_of,
-            traceparent=self.request.headers.get("traceparent"),
-            session=self.request.session,
+            traceparent=request.headers.get("traceparent"),
+            session=request.session,
         )
 
 

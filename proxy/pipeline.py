@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
+from msgspec import structs
 
 from jevons.policies.chain import PolicyChain
 from jevons.policies.policy import Facts, Reject, Wait
@@ -19,7 +20,7 @@ from .exchange import Dialect, Endpoint, Outcome, Plan, Reason, Record, Request,
 from .holdout import SETTLED_SECONDS, Nobody
 from .metering.metering import Metering
 from .passage import Downstream, Passage, Try
-from .reassembling import Reassembler, Reassembly
+from .reassembling import Reassembler
 from .records import RecordStore
 from .relay import AnswerRefusedError, KeepAlive, Relay
 from .upstreams.client import UpstreamClient
@@ -175,10 +176,10 @@ class Pipeline:
             if isinstance(verdict, Wait):
                 await asyncio.sleep(verdict.seconds)
                 continue
-            passage.plan = decision.plan
-            self._observer.route_decided(decision.policy, decision.word)
-            if isinstance(verdict, Plan):
-                chain.admit(passage.request, verdict, facts)
+            passage.plan = plan = decision.plan
+            self._observer.route_decided(decision.policy, plan.decision)
+            if plan is verdict:
+                chain.admit(passage.request, plan, facts)
             return verdict
 
     async def _forward(self, passage: Passage, downstream: Downstream, *, is_escalated: bool = False) -> Outcome:
@@ -229,18 +230,25 @@ class Pipeline:
     async def _attempt(self, passage: Passage, tour: Tour, seat: Seat, downstream: Downstream, *, is_escalated: bool) -> Outcome:
         target, server, request = seat.target, seat.server, passage.request
         name = target.upstream.name
+        reviews = passage.chain is not None and passage.chain.reviews
         dialect = self._health.dialect(server.name)
-        reassembly = self._reassembler.plan(request, target, dialect)
-        asked = replace(request, stream=True) if reassembly else request
-        metered = self._metering.begin(server.name, asked) if request.endpoint.is_metered else None
-        attempt = Try(target, metered)
+        reassembly = self._reassembler.plan(request, target, dialect) if target.upstream.reassemble else None
+        changes = _changes(request, target, dialect) if target.thinking is not None or target.how is not None else {}
+        asked = request
+        if reassembly is not None:
+            asked, changes["stream"] = structs.replace(request, stream=True), True
+        attempt = Try(target, None)
         passage.tries.append(attempt)
         outcome = Outcome.CANCELLED
         reply: UpstreamReply | None = None
         relay: Relay | None = None
+        on_way = partial(self._meter, attempt, server, asked) if request.endpoint.is_metered else None
         self._observer.request_started(name)
         try:
-            reply, has_injected = await self._send(asked, target, server, dialect, reassembly)
+            if asked.stream:
+                reply, has_injected = await self._send_stream(asked, seat, dialect, changes, on_way)
+            else:
+                reply, has_injected = await self._post(asked, server, dialect, changes, on_way), False
             tour.heard(seat, reply.status, reply.headers)
             relay = Relay(
                 passage,
@@ -249,13 +257,14 @@ class Pipeline:
                 downstream,
                 strips_usage=has_injected,
                 reassembly=reassembly,
-                review=None if is_escalated else self._reviewer(passage, target),
+                review=self._reviewer(passage, target) if reviews and not is_escalated else None,
                 raises_errors=is_escalated,
                 keep_alive=self._keep_alive,
             )
             outcome = await relay.run(self._headers(passage))
-            self._reassembler.learn(request, target, dialect, relay.whole)
-            self._reassembler.give_up(name, relay.problems)
+            if target.upstream.reassemble:
+                self._reassembler.learn(request, target, dialect, relay.whole)
+                self._reassembler.give_up(name, relay.problems)
         except UpstreamError:
             outcome = Outcome.UPSTREAM_ERROR
             raise
@@ -263,60 +272,62 @@ class Pipeline:
             outcome = Outcome.REJECTED
             raise
         finally:
-            if reply is not None:
-                reply.close()
-                attempt.cost_usd = reply.cost_usd
-            if outcome is Outcome.CANCELLED and relay is not None and relay.is_delivered:
-                outcome = Outcome.OK
-            if outcome is Outcome.OK and relay is not None and relay.response_id is not None:
-                self._affinity.remember(relay.response_id, name, server.name)
-            attempt.end(outcome)
-            seat.leave(outcome, attempt.usage, request.sequences)
-            self._observer.request_ended(name)
-            self._check_switch(target, attempt)
+            outcome = self._end_try(attempt, seat, reply, relay, outcome, request)
         return outcome
 
-    def _check_switch(self, target: Target, attempt: Try) -> None:
-        if target.thinking is not None and is_not_honoured(target, attempt.usage):
-            self._observer.switch_not_honoured(target.upstream.name)
+    def _meter(self, attempt: Try, server: Upstream, request: Request) -> None:
+        """The request is on its way."""
+        attempt.metered = self._metering.begin(server.name, request)
 
-    async def _send(
-        self, request: Request, target: Target, server: Upstream, dialect: Dialect, reassembly: Reassembly | None
+    def _end_try(
+        self, attempt: Try, seat: Seat, reply: UpstreamReply | None, relay: Relay | None, outcome: Outcome, request: Request
+    ) -> Outcome:
+        """Let go of the server, and tell everybody; returns how it really ended."""
+        name = seat.target.upstream.name
+        if reply is not None:
+            reply.close()
+            attempt.cost_usd = reply.cost_usd
+        if relay is not None:
+            if outcome is Outcome.CANCELLED and relay.is_delivered:
+                outcome = Outcome.OK
+            if outcome is Outcome.OK and relay.response_id is not None:
+                self._affinity.remember(relay.response_id, name, seat.server.name)
+        attempt.end(outcome)
+        seat.leave(outcome, attempt.usage, request.sequences)
+        self._observer.request_ended(name)
+        if seat.target.thinking is not None and is_not_honoured(seat.target, attempt.usage):
+            self._observer.switch_not_honoured(name)
+        return outcome
+
+    async def _send_stream(
+        self, request: Request, seat: Seat, dialect: Dialect, changes: dict[str, object], on_way: Callable[[], None] | None
     ) -> tuple[UpstreamReply, bool]:
-        """Send the request; returns the reply and whether usage was asked for on the client's behalf."""
-        name = target.upstream.name
-        changes = self._changes(request, target, dialect)
-        if reassembly:
-            changes["stream"] = True
+        """Ask for a stream; returns the reply and whether usage was asked for on the client's behalf."""
+        server, name = seat.server, seat.target.upstream.name
         injection = usage_injection(request) if can_inject_usage(dialect) and name not in self._refuses_usage else {}
-        reply = await self._post(request, server, dialect, {**changes, **injection})
+        reply = await self._post(request, server, dialect, {**changes, **injection}, on_way)
         if not injection or not await reply.refuses("stream_options"):
             return reply, bool(injection)
         reply.close()
-        reply = await self._post(request, server, dialect, changes)
+        reply = await self._post(request, server, dialect, changes, None)
         if not reply.is_refusal:  # else it was something else, and the server's words only quoted the request
             self._refuses_usage.add(name)
             log.info("upstream refuses stream_options", upstream=name)
         return reply, False
 
-    async def _post(self, request: Request, server: Upstream, dialect: Dialect, changes: dict[str, object]) -> UpstreamReply:
-        headers = dict(request.headers)
+    def _post(
+        self,
+        request: Request,
+        server: Upstream,
+        dialect: Dialect,
+        changes: dict[str, object],
+        on_way: Callable[[], None] | None,
+    ) -> Awaitable[UpstreamReply]:
+        headers = request.headers
         if takes_request_id(dialect):
-            headers["x-request-id"] = request.client_request_id or request.id
+            headers = {**headers, "x-request-id": request.client_request_id or request.id}
         body = request.body.encode(server.model, changes)
-        return await self._client.send(server, request.endpoint, body, request.body.content_type, headers)
-
-    @staticmethod
-    def _changes(request: Request, target: Target, dialect: Dialect) -> dict[str, object]:
-        if target.thinking is None and target.how is None:
-            return {}
-        return thinking_changes(
-            dialect,
-            thinking=target.thinking,
-            template_kwargs=request.template_kwargs,
-            how=target.how,
-            endpoint=request.endpoint,
-        )
+        return self._client.send(server, request.endpoint, body, request.body.content_type, headers, on_way=on_way)
 
     def _headers(self, passage: Passage) -> dict[str, str]:
         headers = {"x-request-id": passage.request.id, "x-jevons-version": self.version}
@@ -349,4 +360,17 @@ class Pipeline:
             self._records.put(record)
             if passage.chain is not None:
                 passage.chain.settle(record)
-            self._observer.export(replace(record, prompt=passage.request.prompt.conversation) if self._keeps_prompts else record)
+            self._observer.export(
+                structs.replace(record, prompt=passage.request.prompt.conversation) if self._keeps_prompts else record
+            )
+
+
+def _changes(request: Request, target: Target, dialect: Dialect) -> dict[str, object]:
+    """What switches the target's thinking."""
+    return thinking_changes(
+        dialect,
+        thinking=target.thinking,
+        template_kwargs=request.template_kwargs,
+        how=target.how,
+        endpoint=request.endpoint,
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec.structs import replace
 
 from .errors import BadRequest
 from .exchange import Attempt, Energy, EnergyStatus, Record
@@ -31,9 +32,10 @@ class RecordStore:
 
     def put(self, record: Record) -> None:
         """Keep it, in the place of an earlier state of the same request. One that was forgotten comes back as the newest."""
-        self._records[record.request_id] = record
-        while len(self._records) > self._capacity:
-            oldest, _ = self._records.popitem(last=False)
+        records = self._records
+        records[record.request_id] = record
+        if len(records) > self._capacity:
+            oldest, _ = records.popitem(last=False)
             self._scores.pop(oldest, None)
 
     def get(self, request_id: str, tenant: str) -> Record | None:

@@ -54,6 +54,11 @@ class KeepAlive:
 class Relay:
     """One reply of one attempt, on its way to one client."""
 
+    __slots__ = (
+        "_attempt", "_downstream", "_editor", "_has_finished", "_keep_alive", "_kept_alive_at", "_left", "_passage",
+        "_raises_errors", "_reassembly", "_reply", "_review", "_strips_usage", "is_delivered", "problems", "response_id", "whole",
+    )  # fmt: skip
+
     def __init__(
         self,
         passage: Passage,
@@ -169,10 +174,10 @@ class Relay:
         return placed if how is not None and how.repairs_content else body
 
     async def _deliver(self, headers: dict[str, str], body: bytes) -> Outcome:
-        endpoint = self._passage.request.endpoint
+        request = self._passage.request
         if self._attempt.metered is not None:
-            energy = await self._energy()
-            body = with_energy(endpoint, body, energy.as_json())
+            energy = await self._energy_at_end() if request.waits_for_energy else self._passage.energy
+            body = with_energy(request.endpoint, body, energy.as_json())
             if energy.joules is not None:
                 headers["x-jevons-energy-joules"] = f"{energy.joules:.6f}"
         await self._downstream.reply(self._reply.status, headers, body)
@@ -245,7 +250,7 @@ class Relay:
             if isinstance(piece, UsageEvent):
                 if self._is_last(piece):
                     self._finish(self._editor.best_usage)
-                energy = (await self._energy()).as_json() if self._attempt.metered is not None else None
+                energy = (await self._energy_at_end()).as_json() if self._attempt.metered is not None else None
                 await self._downstream.write(piece.encode(energy))
             else:
                 await self._downstream.write(piece)
@@ -276,7 +281,8 @@ class Relay:
         except UNREADABLE:
             return False
 
-    async def _energy(self) -> Energy:
+    async def _energy_at_end(self) -> Energy:
+        """What it has consumed; as final as it can be had where the client waits for that."""
         metered = self._attempt.metered
         if metered is not None and self._has_finished and self._passage.request.waits_for_energy:
             await metered.settled(ENERGY_WAIT_SECONDS)

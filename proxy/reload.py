@@ -87,7 +87,8 @@ class Reloader:
 
     async def _watch(self) -> None:
         folders = {path.parent if path.parent != Path() else Path.cwd() for path in (self._path, *self._other_files)}
-        async for _ in awatch(*folders, recursive=False, debounce=DEBOUNCE_MILLISECONDS, watch_filter=None):
+        pause = DEBOUNCE_MILLISECONDS  # a step is by default so short that it wakes 20 times a second
+        async for _ in awatch(*folders, recursive=False, debounce=pause, step=pause, watch_filter=None):
             if self._read_digest() != self._digest:
                 self._asked.set()
 

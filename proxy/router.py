@@ -44,13 +44,15 @@ class Router:
         self._metering = metering
         self._affinity = affinity
         self._config = config
+        self._plain_facts = Facts(upstreams=upstreams, response_upstreams=affinity.upstreams)
+        """What every chain may look at: both change in place."""
         self._power = PowerNow(lambda: total_watts([device.watts for device in metering.state().devices]))
         self._pipeline: Pipeline | None = None
 
     def facts(self) -> Facts:
         """What a decision may rest on now; what answers have cost only where somebody looks at it."""
         if not self.chain.needs_costs:
-            return Facts(upstreams=self._upstreams, response_upstreams=self._affinity.upstreams)
+            return self._plain_facts
         intensity = self._metering.carbon.intensity
         return Facts(
             upstreams=self._upstreams,
@@ -134,7 +136,7 @@ class Router:
 def with_running_devices(upstreams: Sequence[Upstream], running: Mapping[str, Upstream]) -> list[Upstream]:
     """These, with what only a restart changes as it is for those that run under the same name."""
     return [
-        replace(upstream, devices=before.devices, coefficients=before.coefficients, dialect=before.dialect)
+        replace(upstream, devices=before.devices, coefficients=before.coefficients, doubts=before.doubts, dialect=before.dialect)
         if (before := running.get(upstream.name)) is not None
         else upstream
         for upstream in upstreams

@@ -35,7 +35,7 @@ async def fast_server(handle, **options):
     handed_over = []
     fields = {
         "paths": frozenset({b"/v1/chat/completions", b"/other"}),
-        "admit": lambda headers: Identity(headers.get("x-tenant", "default")),
+        "admit": lambda _, headers: Identity(headers.get("x-tenant", "default")),
         "body_limit_bytes": 1000,
         "header_seconds": 5.0,
         "body_seconds": 5.0,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ledger_world import ENERGY, RUN, UPSTREAM, record
+from msgspec import structs
 
 from jevons.exporters.ledger.rows import AccountRow, Batch, attempt_rows, request_row
 from jevons.proxy.exchange import Energy, Outcome, Plan, Reason, Reasoning, Target, Upstream, Usage
@@ -19,12 +18,12 @@ REASONING = Plan().sent_to((Target(THINKER),), Reason("rules", "proofs", "reason
 
 def energy(joules, **fields):
     """So much, simulated."""
-    return replace(ENERGY, joules=joules, low=joules * 0.9, high=joules * 1.1, gco2e=joules / 1e4, **fields)
+    return structs.replace(ENERGY, joules=joules, low=joules * 0.9, high=joules * 1.1, gco2e=joules / 1e4, **fields)
 
 
 def day():
     """Requests of two tenants to two upstreams over three hours, one of unknown energy, one rejected, one from the day before."""
-    other = replace(DIRECT, reasons=(Reason("difficulty", "0.31", "direct"),))
+    other = structs.replace(DIRECT, reasons=(Reason("difficulty", "0.31", "direct"),))
     nowhere = {"upstream": None, "model": None, "plan": Plan(), "usage": Usage(), "attempts": ()}
     thinker = {"upstream": "thinker", "model": "model-32b", "plan": REASONING}
     return [

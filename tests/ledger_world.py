@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from hypothesis import strategies as st
+from msgspec import structs
 from psycopg.rows import dict_row
 
 from jevons.exporters.ledger.postgres_store import PostgresStore
@@ -91,7 +92,7 @@ def record(request_id: str = "req_1", **fields: object) -> Record:
         attempts=(Attempt("chat", Outcome.OK, usage, ENERGY),), outcome=Outcome.OK, time_to_first_token_seconds=0.2,
         duration_seconds=1.5, stream=True,
     )  # fmt: skip
-    return replace(whole, **fields)
+    return structs.replace(whole, **fields)
 
 
 def now_records(count: int, **fields: object) -> list[Record]:

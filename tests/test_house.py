@@ -19,6 +19,7 @@ LONGEST_FUNCTION = 50
 # A broad `except` stands only where a bug in one part must not take the rest down, each with its reason.
 GUARDS = {
     "exporters/exporter.py:_deliver": "an exporter's bug, or that of a library under it, must not stop traffic",
+    "proxy/server/eager.py:start_at_once": "a bug in a request's first step is its task's, as one in any other step",
     "proxy/server/admin.py:_render": "whatever a metric's fault is, who scrapes is told of it, and the next scrape begins anew",
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeAlias
@@ -46,7 +46,8 @@ class LiveFeed:
         self._sources = sources
         self._clock = clock
         self._readings: deque[Json] = deque(maxlen=HISTORY_SECONDS)
-        self._requests: deque[Json] = deque(maxlen=REQUESTS_KEPT)
+        self._requests: deque[Record | Json] = deque(maxlen=REQUESTS_KEPT)
+        """As they came: most are gone before anybody looks."""
         self._requests_seen = 0
         self._metering = MeteringState()
         """As the last reading found it: all who watch see the same."""
@@ -54,7 +55,7 @@ class LiveFeed:
 
     def export(self, record: Record) -> None:
         """Keep a finished request among the latest."""
-        self._requests.append(request_json(record))
+        self._requests.append(record)
         self._requests_seen += 1
 
     def take(self, requests: Sequence[Json]) -> None:
@@ -87,7 +88,7 @@ class LiveFeed:
         return {
             "version": self._sources.version,
             "readings": list(self._readings),
-            "requests": list(self._requests),
+            "requests": _shown(self._requests),
             **self._surroundings(),
         }
 
@@ -99,7 +100,7 @@ class LiveFeed:
             await self._ticked.wait()
             fresh = min(self._requests_seen - seen, len(self._requests))
             seen = self._requests_seen
-            requests = list(islice(self._requests, len(self._requests) - fresh, None))
+            requests = _shown(islice(self._requests, len(self._requests) - fresh, None))
             yield {"kind": "tick", "reading": self._readings[-1], "requests": requests, **self._surroundings()}
 
     def _surroundings(self) -> Json:
@@ -120,6 +121,10 @@ def _device(state: DeviceState) -> Json:
         "watts": state.watts,
         "counter_power_ratio": state.counter_power_ratio,
     }
+
+
+def _shown(requests: Iterable[Record | Json]) -> list[Json]:
+    return [request_json(each) if isinstance(each, Record) else each for each in requests]
 
 
 def request_json(record: Record) -> Json:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..exchange import Coefficients
+from ..exchange import Coefficients, Energy
 from ..units import Joules, Seconds
 from .bins import spread
 
@@ -54,11 +54,23 @@ class Quantities:
     def joules(self, coefficients: Coefficients) -> Joules:
         """Predicted joules: `F x steps + c_d x tokens + c_kv x context + c_p x prompt`."""
         return (
-            self.fixed_joules(coefficients)
-            + self.prompt_joules(coefficients)
+            self.steps * coefficients.fixed_joules_per_step
+            + (self.prompt + self.late) * coefficients.joules_per_prompt_token
             + self.tokens * coefficients.joules_per_token
             + self.context * coefficients.joules_per_context_token
         )
+
+
+def total_of(works: Iterable[Quantities]) -> Quantities:
+    """The sum of all works. Of every account in every bin, and hence written out in local names."""
+    steps = tokens = context = prompt = late = 0.0
+    for work in works:
+        steps += work.steps
+        tokens += work.tokens
+        context += work.context
+        prompt += work.prompt
+        late += work.late
+    return Quantities(steps, tokens, context, prompt, late)
 
 
 @dataclass(slots=True)
@@ -96,6 +108,8 @@ class Account:
     flags: set[str] = field(default_factory=set)
     ended: Seconds | None = None
     is_final: bool = False
+    final_energy: Energy | None = None
+    """What was first said of it when it was final: what is learned later changes no bounds."""
     is_known: bool = True
     """False once a bin with its work settled without any reading of a device: then the total is unknown."""
     when_final: list[Callable[[], None]] = field(default_factory=list)
@@ -109,7 +123,13 @@ class Account:
     """The tokens of each of them, at most, where the request says it."""
 
     def deposit(self, begin: Seconds, end: Seconds, work: Quantities, oldest_open: int) -> None:
-        """Spread work evenly over the time from `begin` to `end`."""
+        """Spread work evenly over the time from `begin` to `end`; it is given away, and may become the work of a bin."""
+        index = int(end // self.width)
+        if int(begin // self.width) >= index >= oldest_open:
+            quantities = self.bins.setdefault(index, work)
+            if quantities is not work:
+                quantities.absorb(work)
+            return
         for index, share in spread(begin, end, self.width):
             quantities = self.bin(max(index, oldest_open))
             quantities.add(work, share)
@@ -143,10 +163,7 @@ class Account:
 
     def open_work(self) -> Quantities:
         """All the work that is not charged yet."""
-        total = Quantities()
-        for quantities in self.bins.values():
-            total.absorb(quantities)
-        return total
+        return total_of(self.bins.values())
 
     def seconds_in_flight(self, begin: Seconds, end: Seconds) -> Seconds:
         """How long it was in flight between two times."""

@@ -87,7 +87,8 @@ class Attribution:
     ) -> Work:
         """An attempt begins at an upstream. `prompt_tokens` is an estimate until its usage is known."""
         engine = self.engines[engine_name]
-        self._open(engine, now)
+        if not engine.oldest_open:
+            self._open(engine, now)
         account = Account(self.width, now, sequences)
         for device in engine.devices:
             self.devices[device].busy.begin(now)
@@ -204,9 +205,14 @@ class Attribution:
         return hold
 
     def energy(self, engine_name: str, account: Account) -> Energy:
-        """What an attempt has consumed, as far as it is known now."""
+        """What an attempt has consumed, as far as it is known now; of one that is final always the same."""
+        if account.final_energy is not None:
+            return account.final_energy
         engine = self.engines[engine_name]
-        return energy_of(account, engine, [self.devices[device] for device in engine.devices])
+        energy = energy_of(account, engine, [self.devices[device] for device in engine.devices])
+        if account.is_final:
+            account.final_energy = energy
+        return energy
 
     def state(self, now: Seconds) -> MeteringState:
         """All devices and their accounts at one instant."""

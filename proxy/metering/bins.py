@@ -42,6 +42,9 @@ class BinnedIntegral:
     """Booked up to here; None before the first change."""
     began: Seconds = 0.0
     bins: dict[int, float] = field(default_factory=dict)
+    _index: int = 0
+    """The bin that it is booked up to, and where that ends."""
+    _edge: Seconds = 0.0
 
     def change(self, at: Seconds, value: float) -> None:
         """Let the value be `value` from `at` on."""
@@ -50,12 +53,18 @@ class BinnedIntegral:
 
     def advance(self, to: Seconds) -> None:
         """Book the current value up to `to`."""
-        if self.since is None:
+        since, bins = self.since, self.bins
+        if since is None:
             self.since = self.began = to
-        elif to > self.since:
-            amount = self.value * (to - self.since)
-            for index, share in spread(self.since, to, self.width):
-                self.bins[index] = self.bins.get(index, 0.0) + amount * share
+        elif to > since:
+            amount = self.value * (to - since)
+            if to < self._edge:  # which is most often so
+                bins[self._index] = bins.get(self._index, 0.0) + amount
+            else:
+                for index, share in spread(since, to, self.width):
+                    bins[index] = bins.get(index, 0.0) + amount * share
+                self._index = int(to // self.width)
+                self._edge = (self._index + 1) * self.width
             self.since = to
 
     def take(self, index: int) -> float:

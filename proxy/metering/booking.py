@@ -45,18 +45,17 @@ class PromptTokens:
         if not usage.prompt:
             return
         self._is_counted = True
-        expected, length = self.fresh, self.tokens
+        engine, expected, length = self._engine, self.fresh, self.tokens
         self.tokens = usage.prompt
         if usage.cached is None:
-            self.fresh = usage.prompt * self._engine.fresh_share.value
+            self.fresh = usage.prompt * engine.fresh_share.value
         else:
             self.fresh = max(0, usage.prompt - usage.cached)
             if expected > 0.0:
-                self._engine.saw_prompt_error(self.fresh / expected - 1.0, usage.prompt / length - 1.0)
-            seconds = self.seconds
-            if self._waited is not None and seconds is not None and self.fresh >= _FEWEST_TO_TIME:
-                self._engine.saw_reading(self._waited / seconds)
-        self._engine.saw_prompt(usage.prompt, usage.cached, self._estimate)
+                engine.saw_prompt_error(self.fresh / expected - 1.0, usage.prompt / length - 1.0)
+            if self._waited is not None and self.fresh >= _FEWEST_TO_TIME and (seconds := self.seconds) is not None:
+                engine.saw_reading(self._waited / seconds)
+        engine.saw_prompt(usage.prompt, usage.cached, self._estimate)
 
     def seen(self, account: Account, output: float, output_doubt: float, backlog: float | None = None) -> Seen:
         """Together with so much output; some servers count the prompt once for each of several answers.
@@ -95,15 +94,23 @@ class PromptTokens:
         return 1.0 if least is None or least <= waited else waited / least
 
 
-def book_missing_prompt(account: Account, engine: Engine, actual: float, span: tuple[Seconds, Seconds]) -> None:
+def book_missing_prompt(
+    account: Account, engine: Engine, actual: float, span: tuple[Seconds, Seconds], *, steps: float = 0.0
+) -> None:
     """Let the prompt tokens sum to `actual`: more are spread over `span`, fewer are taken back from open bins.
 
     What has settled was paid too dearly then, and others too little: in the open bins the account's work counts for less.
+    `steps` are spread over `span` as well.
     """
-    settled, open_work = account.settled, account.open_work()
-    missing = actual - settled.prompt - settled.late - open_work.prompt - open_work.late
+    settled, prompt, late = account.settled, 0.0, 0.0
+    for quantities in account.bins.values():
+        prompt += quantities.prompt
+        late += quantities.late
+    missing = actual - settled.prompt - settled.late - prompt - late
+    if missing > 0 or steps:
+        work = Quantities(steps, 0.0, 0.0, missing if missing > 0 else 0.0)
+        account.deposit(span[0], span[1], work, engine.oldest_open)
     if missing > 0:
-        account.deposit(*span, Quantities(prompt=missing), engine.oldest_open)
         return
     for quantities in account.bins.values():
         removed = min(max(0.0, quantities.prompt), -missing)
@@ -126,9 +133,10 @@ def _take_back(account: Account, engine: Engine, joules: Joules) -> None:
 
 def book_tokens(account: Account, engine: Engine, tokens: float, prompt: float, span: tuple[Seconds, Seconds]) -> None:
     """Decode so many more tokens, evenly over `span`, each in a step with those who decoded then."""
-    steps = tokens * engine.step_shares.mean(*span)
+    begin, end = span
+    steps = tokens * engine.step_shares.mean(begin, end)
     context = prompt + (account.settled.tokens + tokens / 2) / account.sequences
-    account.deposit(*span, Quantities(steps=steps, tokens=tokens, context=tokens * context), engine.oldest_open)
+    account.deposit(begin, end, Quantities(steps, tokens, tokens * context), engine.oldest_open)
 
 
 def book_late_tokens(account: Account, engine: Engine, prompt: PromptTokens, seen: Seen, now: Seconds) -> None:
@@ -143,13 +151,18 @@ def book_late_tokens(account: Account, engine: Engine, prompt: PromptTokens, see
 
 def book_reply(account: Account, engine: Engine, prompt: PromptTokens, tokens: float, span: tuple[Seconds, Seconds]) -> None:
     """A whole reply: what has not settled of its prompt is read up to `span`, of its tokens decoded within."""
-    settled = account.settled
-    begin = min(span[1], max(span[0], engine.oldest_open * account.width))
-    book_tokens(account, engine, max(0.0, tokens - settled.tokens), prompt.tokens, (begin, span[1]))
-    reading = (account.started, span[0])
-    if settled.steps == 0.0:
-        account.deposit(*reading, Quantities(steps=engine.step_shares.mean(*reading)), engine.oldest_open)
-    book_missing_prompt(account, engine, prompt.fresh, reading)
+    settled, (read, end) = account.settled, span
+    if account.started // account.width == end // account.width >= engine.oldest_open and not account.bins:
+        # In a single bin, which is open: nothing has settled, and nothing is to be spread.
+        share = engine.step_shares.mean(account.started, end)
+        context = prompt.tokens + tokens / 2 / account.sequences
+        work = Quantities(tokens * share + share, tokens, tokens * context, float(prompt.fresh))
+        account.bins[int(end // account.width)] = work
+        return
+    begin = min(end, max(read, engine.oldest_open * account.width))
+    book_tokens(account, engine, max(0.0, tokens - settled.tokens), prompt.tokens, (begin, end))
+    steps = engine.step_shares.mean(account.started, read) if settled.steps == 0.0 else 0.0
+    book_missing_prompt(account, engine, prompt.fresh, (account.started, read), steps=steps)
     if settled.tokens > tokens:
         paid = Quantities(settled.steps, settled.tokens, settled.context).joules(engine.coefficients)
         _take_back(account, engine, paid * (1.0 - tokens / settled.tokens))

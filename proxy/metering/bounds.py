@@ -12,7 +12,7 @@ import math
 from typing import Final
 
 from ..exchange import Energy, EnergyStatus, Method
-from ..units import Joules
+from ..units import Joules, Seconds
 from .account import Account, Charge
 from .engine import Engine
 from .estimate import estimated
@@ -40,77 +40,76 @@ def energy_of(account: Account, engine: Engine, devices: list[DeviceLedger]) -> 
     """What an account has been charged, and while it is open what it is about to be. Unknown is None."""
     status = EnergyStatus.FINAL if account.is_final else EnergyStatus.PROVISIONAL
     quality = set(account.flags)
-    for device in devices:
-        quality.update(device.counter.device.quality)
+    is_simulated, placing = False, 0.0
+    for ledger in devices:
+        device = ledger.counter.device
+        quality |= device.quality
+        is_simulated |= device.is_simulated
+        placing = max(placing, ledger.counter.placing_seconds)
     if account.ended is not None and account.ended - account.started < RESOLUTION_SECONDS:
         quality.add("resolution")
     if engine.is_estimated:
         return estimated(account.charge.joules + account.open_work().joules(engine.coefficients), status, frozenset(quality))
-    flags = tuple(sorted(quality))
-    unpriced = _open_charge(account, engine, devices) if devices else None
+    flags = tuple(sorted(quality)) if quality else ()
+    unpriced = (_open_joules(account, engine, devices) if account.bins else 0.0) if devices else None
     if unpriced is None:
         return Energy(status=status, quality=flags)
-    joules = account.charge.joules + unpriced.joules
+    joules = account.charge.joules + unpriced
     if joules == 0.0 and not account.is_final:
         # Nothing has been seen of it yet: that is not the same as having consumed nothing.
         return Energy(status=status, quality=flags)
-    scope = _scope(devices)
-    method = Method.SIMULATED if any(device.counter.device.is_simulated for device in devices) else Method.MEASURED
+    scope = devices[0].counter.device.scope if len(devices) == 1 else _scope(devices)
+    method = Method.SIMULATED if is_simulated else Method.MEASURED
     if not account.is_known:
         # Part of it fell into a gap: what was measured is a floor, the whole is unknown.
         floor = account.charge.joules or None
         return Energy(low=floor, method=method if floor else None, status=status, scope=scope, quality=flags)
-    by_gain = GAIN_BOUND * joules
-    half = math.hypot(by_gain, NINE_OF_TEN * math.sqrt(_variance(account, unpriced, engine, devices)))
-    return Energy(joules, max(0.0, joules - half), joules + half, method, status, scope, flags)
+    half = math.hypot(GAIN_BOUND * joules, NINE_OF_TEN * math.sqrt(_variance(account, unpriced, engine, placing)))
+    return Energy(joules, joules - half if joules > half else 0.0, joules + half, method, status, scope, flags)
 
 
-def _variance(account: Account, unpriced: Charge, engine: Engine, devices: list[DeviceLedger]) -> float:
-    """Of the joules of an account, of which `unpriced` have not settled."""
-    charge = account.charge
-    joules = charge.joules + unpriced.joules
-    price = engine.price.value
-    uncounted = account.prompt_doubt * price * account.settled.prompt_joules(engine.coefficients)
-    doubts = (
-        UNSEEN_DOUBT * charge.beside_unseen,
-        BYPASS_DOUBT * charge.beside_bypass,
-        charge.beside_rivals,
-        OPEN_DOUBT * unpriced.joules,
-        uncounted,
-        _misplaced(account, joules, devices),
-    )
-    return sum([doubt**2 for doubt in doubts]) + NEIGHBOURS * charge.scatter + _model_variance(charge, engine)
+def _variance(account: Account, unpriced: Joules, engine: Engine, placing: Seconds) -> float:
+    """Of the joules of an account, of which `unpriced` have not settled; `placing` is how far its ends may be misplaced.
+
+    Once or twice per request, where most doubts are none: hence without a list of them.
+    """
+    charge, variance = account.charge, 0.0
+    if charge.beside_unseen:
+        variance += (UNSEEN_DOUBT * charge.beside_unseen) ** 2
+    if charge.beside_bypass:
+        variance += (BYPASS_DOUBT * charge.beside_bypass) ** 2
+    if charge.beside_rivals:
+        variance += charge.beside_rivals**2
+    if unpriced:
+        variance += (OPEN_DOUBT * unpriced) ** 2
+    if account.prompt_doubt:
+        variance += (account.prompt_doubt * engine.price.value * account.settled.prompt_joules(engine.coefficients)) ** 2
+    if account.ended is not None:  # else nothing is said of ends
+        seconds = account.ended - account.started
+        variance += ((charge.joules + unpriced) * (placing / seconds if seconds > placing else 1.0)) ** 2
+    return variance + NEIGHBOURS * charge.scatter + _model_variance(charge, engine)
 
 
 def _model_variance(charge: Charge, engine: Engine) -> float:
     """What the ratios of the model's terms leave in doubt; a scale common to all of them changes nothing."""
-    by_token = -(charge.by_fixed + charge.by_context + charge.by_prompt)
-    slopes = (charge.by_fixed, by_token, charge.by_context, charge.by_prompt)
+    by_fixed, by_context, by_prompt = charge.by_fixed, charge.by_context, charge.by_prompt
+    by_token = -(by_fixed + by_context + by_prompt)
+    slopes = (by_fixed, by_token, by_context, by_prompt)
     if not any(slopes):
         return 0.0
-    rows = zip(slopes, engine.fit.covariance, strict=True)
-    return max(0.0, sum([slope * sum([s * c for s, c in zip(slopes, row, strict=True)]) for slope, row in rows]))
+    variance = 0.0
+    for slope, (fixed, token, context, prompt) in zip(slopes, engine.fit.covariance, strict=True):
+        variance += slope * (by_fixed * fixed + by_token * token + by_context * context + by_prompt * prompt)
+    return max(0.0, variance)
 
 
-def _misplaced(account: Account, joules: Joules, devices: list[DeviceLedger]) -> Joules:
-    """What an attempt draws in as long as its ends may be misplaced; nothing is said of one that goes on."""
-    if account.ended is None:
-        return 0.0
-    seconds = account.ended - account.started
-    doubt = max([device.counter.placing_seconds for device in devices])
-    return joules * (doubt / seconds if seconds > doubt else 1.0)
-
-
-def _open_charge(account: Account, engine: Engine, devices: list[DeviceLedger]) -> Charge | None:
+def _open_joules(account: Account, engine: Engine, devices: list[DeviceLedger]) -> Joules | None:
     """Unsettled work at the last price; before there is one, at what the devices have shown since. None: neither."""
-    work = account.open_work()
-    predicted = work.joules(engine.coefficients)
+    predicted = account.open_work().joules(engine.coefficients)
     if predicted <= 0.0:
-        return Charge()
+        return 0.0
     price = engine.price.value if engine.price.is_known else _first_price(engine, devices)
-    if price is None:
-        return None
-    return Charge(price * predicted)
+    return None if price is None else price * predicted
 
 
 def _first_price(engine: Engine, devices: list[DeviceLedger]) -> float | None:

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from ..metering_state import BypassState
 from ..observed import ServedTokens
 from ..units import Seconds
@@ -46,8 +48,7 @@ _LEAST_OF_OUTPUT: Final = 0.25
 """As `Balance.least`: prompts are guessed one by one, and how late a server notices is much the same from one to the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one attempt as the proxy knows them so far; `prompt_doubt` and `output_doubt` say how well."""
 
     prompt: float
@@ -130,9 +131,9 @@ class BypassWork:
 
         `most_steps` is how many steps the engine can have made in the bin.
         """
-        tokens, steps = sum(one.tokens for one in ours), sum(one.steps for one in ours)
+        tokens, steps = sum([one.tokens for one in ours]), sum([one.steps for one in ours])
         if tokens > 0.0:
-            self._context = sum(one.context for one in ours) / tokens
+            self._context = sum([one.context for one in ours]) / tokens
         self._usual_steps += _USUAL * (steps - self._usual_steps)
         others = self.bins.pop(index, None)
         if others is None:

@@ -160,7 +160,10 @@ class Collector(Attribution):
             if is_begin:
                 self._open(engine, at)
                 known.flying.add(name)
-                engine.works[known.works.setdefault(name, _Elsewhere(self.width, at))] = None
+                work = known.works.get(name)
+                if work is None:
+                    work = known.works[name] = _Elsewhere(self.width, at)
+                engine.works[work] = None
             else:
                 known.flying.discard(name)
             for device in engine.devices:

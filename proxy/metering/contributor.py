@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from ..exchange import Coefficients, Energy
+from ..exchange import Coefficients, Doubts, Energy
 from ..units import Seconds
-from .account import Account, Quantities
+from .account import Account, Quantities, total_of
 from .attribution import Attribution
 from .counter import DeviceCounter
 from .engine import Engine
-from .fitting import TABLE_DOUBT
+from .fitting import TABLE_DOUBT, Fit
 from .meter import Device
 from .settlement import Bill, charge, held_bill, learn
 from .shared_counts import Row
@@ -35,7 +35,7 @@ class _Awaited:
 
     bill: Bill
     held: Bill
-    done: list[tuple[Account, Quantities]]
+    done: dict[Account, Quantities]
 
 
 class _Mirrored(DeviceCounter):
@@ -64,10 +64,10 @@ class Contributor(Attribution):
         """The engines, as what they are."""
         self._awaited: dict[tuple[str, int], list[_Awaited]] = {}
         """By engine and bin: what was stated, and waits for its price."""
-        self._stated: dict[Account, Quantities] = {}
-        """The work in it, by account."""
+        self._stated: list[dict[Account, Quantities]] = []
+        """The work in them, by account: of one bin or two of each engine, most often."""
         self._homes: dict[str, tuple[str, ...]] = {}
-        """By engine: the devices that it runs on by the owner's last word."""
+        """By engine that has yet to move: the devices that it runs on by the owner's last word."""
         self.edges: list[tuple[str, Seconds, bool]] = []
         """When engines began, and ceased, to have something of ours in flight; whoever tells the owner clears it."""
         self.on_edge = on_edge
@@ -78,18 +78,21 @@ class Contributor(Attribution):
             self.add_device(device)
         self.devices[device.id].counter = _Mirrored(device, placing_seconds, self.width)
 
-    def know(self, name: str, slot: int, devices: tuple[str, ...], model: Model, *, doubt: float) -> None:
+    def know(self, name: str, slot: int, devices: tuple[str, ...], model: Model, *, doubt: Doubts) -> None:
         """Know an engine of the owner's, or where it runs now: an engine with something open moves when there is nothing."""
         self.slots[name] = slot
-        self._homes[name] = devices
         if name not in self.engines:
-            self.add_engine(name, Coefficients(*model.coefficients), devices, doubt=doubt)
+            self.add_engine(name, Coefficients(*model.coefficients), devices)
+            self.engines[name].fit = Fit(Coefficients(*model.coefficients), doubt=doubt)
         self.take_model(name, model)
-        self._move(name)
+        self._homes.pop(name, None)
+        if self.engines[name].devices != devices:
+            self._homes[name] = devices
+            self._move(name)
 
     def _move(self, name: str) -> None:
-        if self.engines[name].devices != self._homes.get(name, self.engines[name].devices) and not self.engines[name].works:
-            self.move_engine(name, self._homes[name])
+        if not self.engines[name].works:
+            self.move_engine(name, self._homes.pop(name))
 
     def add_engine(self, name: str, coefficients: Coefficients, devices: Iterable[str], *, doubt: float = TABLE_DOUBT) -> None:
         """Know a model server, whose place in the shared table must be known."""
@@ -101,22 +104,23 @@ class Contributor(Attribution):
         self, engine_name: str, now: Seconds, *, prompt_tokens: float, sequences: int, is_streamed: bool, decodes: bool
     ) -> Work:
         """An attempt begins at an upstream."""
-        self._move(engine_name)
-        self._fly(engine_name, 1, now)
+        if engine_name in self._homes:
+            self._move(engine_name)
+        if self.shared[engine_name].fly(1):
+            self._tell_edge(engine_name, now, is_begin=True)
         return super().begin(
             engine_name, now, prompt_tokens=prompt_tokens, sequences=sequences, is_streamed=is_streamed, decodes=decodes
         )
 
     def end(self, engine_name: str, work: Work, now: Seconds) -> None:
         """The attempt is over; asking twice is asking once."""
-        if work.account.ended is None:
-            self._fly(engine_name, -1, now)
+        if work.account.ended is None and self.shared[engine_name].fly(-1):
+            self._tell_edge(engine_name, now, is_begin=False)
         super().end(engine_name, work, now)
 
-    def _fly(self, name: str, change: int, now: Seconds) -> None:
-        if self.shared[name].fly(change):
-            self.edges.append((name, now, change > 0))
-            self.on_edge()
+    def _tell_edge(self, name: str, now: Seconds, *, is_begin: bool) -> None:
+        self.edges.append((name, now, is_begin))
+        self.on_edge()
 
     def look(self, now: Seconds) -> bool:
         """See who else has come or gone; returns whether anything of ours is in flight."""
@@ -159,13 +163,10 @@ class Contributor(Attribution):
             held = Bill(engine) if bill.total.base > 0.0 else held_bill(engine, begin, begin + self.width)
             engine.oldest_open = index + 1
             if bill.entries or held.entries:
-                self._awaited.setdefault((engine.name, index), []).append(_Awaited(bill, held, done))
-                self._remember(done)
+                awaited = _Awaited(bill, held, dict(done))
+                self._awaited.setdefault((engine.name, index), []).append(awaited)
+                self._stated.append(awaited.done)
                 yield state(bill, index, held.total.base)
-
-    def _remember(self, done: Iterable[tuple[Account, Quantities]]) -> None:
-        for account, quantities in done:
-            self._stated.setdefault(account, Quantities()).absorb(quantities)
 
     def move_statement(self, engine: str, index: int, to: int) -> None:
         """A bin was settled without us: what we stated of it counts for another."""
@@ -181,9 +182,7 @@ class Contributor(Attribution):
             own = awaited.held if told.is_held else awaited.bill
             take_settled(own, told)
             charge(own)
-        self._stated.clear()
-        for awaited in chain.from_iterable(self._awaited.values()):
-            self._remember(awaited.done)
+        self._stated = [awaited.done for awaited in chain.from_iterable(self._awaited.values())]
         whole = Bill(engine)
         take_settled(whole, told)
         if not told.is_held:
@@ -198,7 +197,9 @@ class Contributor(Attribution):
         finals = []
         for work in list(engine.works):
             account = work.account
-            if account.ended is not None and account.ended < edge and not account.bins and account not in self._stated:
+            if account.ended is None or account.ended >= edge or account.bins:
+                continue
+            if not self._stated or not any(account in done for done in self._stated):
                 account.is_final = True
                 finals.append(account)
                 del engine.works[work]
@@ -214,10 +215,10 @@ class Contributor(Attribution):
 
     def energy(self, engine_name: str, account: Account) -> Energy:
         """What an attempt has consumed, as far as it is known now; what was stated and has no price is as open as the rest."""
-        stated = self._stated.get(account)
-        if stated is None:
+        stated = [done[account] for done in self._stated if account in done] if self._stated else None
+        if not stated:
             return super().energy(engine_name, account)
-        account.bins[_STATED] = stated
+        account.bins[_STATED] = total_of(stated)
         try:
             return super().energy(engine_name, account)
         finally:

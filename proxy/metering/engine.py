@@ -6,7 +6,6 @@ Everything here is learned from traffic that passed by; nothing is asked of the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..exchange import Coefficients
@@ -43,30 +42,42 @@ _SAME_STEP_SECONDS: Final = 0.002
 """Replies that come so close together were done by one step."""
 
 
-@dataclass(slots=True)
 class Learned:
-    """A ratio of two sums that forgets: what weighs more counts more, and the latest most."""
+    """A ratio of two sums that forgets: what weighs more counts more, and the latest most.
 
-    start: float
-    """What it is taken to be until something has been seen."""
-    amount: float = 0.0
-    per: float = 0.0
-    forgetting: float = _FORGETTING
+    It is asked for far more often than it is told of anything, and hence kept as `value`.
+    """
+
+    __slots__ = ("_amount", "_forgetting", "_per", "_start", "is_known", "value")
+
+    def __init__(self, start: float, *, forgetting: float = _FORGETTING) -> None:
+        self.value = self._start = start
+        """The ratio."""
+        self.is_known = False
+        """Whether anything has been seen."""
+        self._amount = self._per = 0.0
+        self._forgetting = forgetting
 
     def see(self, amount: float, per: float = 1.0) -> None:
         """Take one more observation: so much of the one for so much of the other."""
-        self.amount += amount - self.forgetting * self.amount
-        self.per += per - self.forgetting * self.per
+        before, forgetting = self._amount, self._forgetting
+        self._amount = amount = before + (amount - forgetting * before)
+        before = self._per
+        self._per = per = before + (per - forgetting * before)
+        if per > 0.0:
+            self.value = amount / per
+            self.is_known = True
 
     @property
-    def is_known(self) -> bool:
-        """Whether anything has been seen."""
-        return self.per > 0.0
+    def start(self) -> float:
+        """What it is taken to be until something has been seen."""
+        return self._start
 
-    @property
-    def value(self) -> float:
-        """The ratio."""
-        return self.amount / self.per if self.per > 0.0 else self.start
+    @start.setter
+    def start(self, start: float) -> None:
+        self._start = start
+        if not self.is_known:
+            self.value = start
 
 
 class Engine:
@@ -168,8 +179,8 @@ class Engine:
 
     def _resize(self, decoding: int, now: Seconds) -> None:
         self.decoding = decoding
-        self.step_share = 1.0 / max(1, decoding)
-        self.step_shares.change(now, self.step_share)
+        self.step_shares.advance(now)
+        self.step_shares.value = self.step_share = 1.0 / decoding if decoding > 1 else 1.0
 
     def read(self, attempts: int, now: Seconds) -> None:
         """So many attempts more, or less, are in flight that only read a prompt."""
@@ -191,9 +202,8 @@ class Engine:
 
     def seconds_of(self, joules: Joules) -> Seconds | None:
         """How long the engine takes over predicted joules of work, at the power it was seen to draw."""
-        if self.busy_watts.value <= 0:
-            return None
-        return joules * self.price.value / self.busy_watts.value
+        watts = self.busy_watts.value
+        return joules * self.price.value / watts if watts > 0.0 else None
 
     def saw_chunks(self, tokens: float, chunks: float, sequences: int) -> None:
         """Learn how many tokens and steps a chunk stands for, from a finished stream."""

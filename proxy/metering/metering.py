@@ -23,10 +23,10 @@ from ..observed import ServedTokens
 from ..units import Joules, Seconds
 from .attribution import Attribution
 from .carbon import Carbon
-from .coefficients import prior
+from .coefficients import doubts_of, prior
 from .engine import CPU_SCOPE
 from .estimate import can_estimate
-from .fitting import GIVEN_DOUBT, TABLE_DOUBT
+from .fitting import GIVEN_DOUBT, Fit
 from .meter import Device, EnergyMeter, Sample
 from .placement import KnowsProcesses, Placement
 from .readers import Readers
@@ -65,7 +65,8 @@ class MeteredAttempt:
 
     def end(self) -> None:
         """The upstream does no more for it. Asking twice is asking once."""
-        self._metering.attribution.end(self._upstream, self._work, self._metering.clock())
+        if self._work.account.ended is None:
+            self._metering.attribution.end(self._upstream, self._work, self._metering.clock())
 
     @property
     def is_final(self) -> bool:
@@ -75,14 +76,16 @@ class MeteredAttempt:
     @property
     def energy(self) -> Energy:
         """What it has consumed, as far as it is known now."""
-        return self._metering.carbon.of(self._metering.attribution.energy(self._upstream, self._work.account))
+        metering = self._metering
+        return metering.carbon.of(metering.attribution.energy(self._upstream, self._work.account))
 
     def when_final(self, call: Callable[[], None]) -> None:
         """Have `call` called once the energy is final."""
-        if self.is_final:
+        account = self._work.account
+        if account.is_final:
             call()
         else:
-            self._work.account.when_final.append(call)
+            account.when_final.append(call)
 
     async def settled(self, timeout_seconds: Seconds) -> None:
         """Wait until the energy is final, at most so long."""
@@ -183,8 +186,10 @@ class Metering:
             log.warning("device not found", upstream=upstream.name, device=name, known=list(self.attribution.devices))
         gpu = next((device.name for device in devices if device.scope != CPU_SCOPE), None)
         coefficients = upstream.coefficients or prior(upstream.model, gpu)
-        doubt = GIVEN_DOUBT if upstream.coefficients else TABLE_DOUBT
-        self.attribution.add_engine(upstream.name, coefficients, [device.id for device in devices], doubt=doubt)
+        boards = sum(device.scope != CPU_SCOPE for device in devices)
+        doubt = upstream.doubts or (GIVEN_DOUBT if upstream.coefficients else doubts_of(upstream.model, gpu, boards))
+        self.attribution.add_engine(upstream.name, coefficients, [device.id for device in devices])
+        self.attribution.engines[upstream.name].fit = Fit(coefficients, doubt=doubt)
         is_away = upstream.dialect is Dialect.LITELLM  # a meter of ours that failed would not have read it
         is_unreadable = not devices and (is_away or not self.readers.has_failed) and set(upstream.devices) <= _UNNAMED
         if self._estimates and is_unreadable and can_estimate(upstream.model, upstream.coefficients):

@@ -6,12 +6,12 @@ nobody in flight is `idle`; the rest is busy energy, static power included, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ..units import Joules, Seconds
-from .account import Account, Quantities
+from .account import Account, Quantities, total_of
 from .engine import Engine
 from .evidence import Unsure
 from .ledger import DeviceLedger
@@ -26,7 +26,7 @@ _UNCLEAN_SPREAD: Final = 0.012
 _EVENED: Final = 0.75
 """Of the scatter of prices, what comes of tokens being taken to be too early or too late, and evens out, where all are expected
 and not seen, or are the work of others."""
-_FOR_GOOD: Final = 0.5
+_FOR_GOOD: Final = 0.25
 """Of the scatter of prices, at the least what does not come of misplaced edges."""
 _WHOLE: Final = 0.99
 """The share of a bin that must be busy before its price says what work costs."""
@@ -93,7 +93,7 @@ class Bill:
         self.entries.append((account, seconds, 0.0, 0.0, 0.0))
         self.total.base += seconds
 
-    def enter_works(self, done: Iterable[tuple[Account, Quantities]]) -> None:
+    def enter_works(self, done: Sequence[tuple[Account, Quantities]]) -> None:
         """Add each account's work. Once per account and bin, and hence written out in local names."""
         coefficients, entries = self.engine.coefficients, self.entries
         by_step, by_token = coefficients.fixed_joules_per_step, coefficients.joules_per_token
@@ -110,15 +110,15 @@ class Bill:
             fixeds += fixed
             contexts += context
             prompts += prompt
-            self.work.absorb(work)
             if work.late:
                 self.late += (work.late * by_prompt) ** 2
             if not account.is_seen:
                 self.unseen += base
-                self.unseen_work.absorb(work)
             if prompt > 0.0 and account.prompt_doubt:
                 self.unsure.enter(account, min(prompt, base))
         self.total.add(Weights(bases, fixeds, contexts, prompts))
+        self.work.absorb(total_of([work for _, work in done]))
+        self.unseen_work.absorb(total_of([work for account, work in done if not account.is_seen]))
 
 
 @dataclass(frozen=True, slots=True)

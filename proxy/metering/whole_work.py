@@ -46,10 +46,9 @@ class BufferedWork:
         prefilled = account.started + self._prefill_seconds
         if begin < prefilled:
             end = min(until, prefilled)
-            work = Quantities(prompt=self._prompt.fresh, steps=engine.step_shares.mean(begin, end))
-            part = Quantities()
-            part.add(work, (end - begin) / self._prefill_seconds)
-            account.deposit(begin, end, part, engine.oldest_open)
+            share = (end - begin) / self._prefill_seconds
+            work = Quantities(prompt=self._prompt.fresh * share, steps=engine.step_shares.mean(begin, end) * share)
+            account.deposit(begin, end, work, engine.oldest_open)
         begin = max(begin, prefilled)
         if begin < until:
             tokens = engine.tokens_per_second.value * account.sequences * (until - begin)
@@ -77,16 +76,19 @@ class BufferedWork:
         book_reply(account, engine, self._prompt, tokens, (prefilled, now))
 
     def seen(self, now: Seconds) -> Seen:
-        """What the server's rates lead to expect by now."""
-        seconds = max(0.0, now - self.account.started - self._prefill_seconds)
-        tokens = self._engine.tokens_per_second.value * self.account.sequences * seconds
-        return self._prompt.seen(self.account, tokens, _OUTPUT_DOUBT, 0.0)
+        """What the server's rates lead to expect by now, until it has counted."""
+        account, tokens = self.account, 0.0
+        if account.output is None:
+            seconds = max(0.0, now - account.started - self._prefill_seconds)
+            tokens = self._engine.tokens_per_second.value * account.sequences * seconds
+        return self._prompt.seen(account, tokens, _OUTPUT_DOUBT, 0.0)
 
     def end(self, now: Seconds) -> None:
         """Leave the batch; a reply that never came pays for what was expected of it until now."""
         self.accrue(now)
         self._accrued_until = math.inf
-        book_late_tokens(self.account, self._engine, self._prompt, self.seen(now), now)
+        if self.account.output is None:
+            book_late_tokens(self.account, self._engine, self._prompt, self.seen(now), now)
         self._engine.leave(self.account.sequences, now)
 
 
@@ -119,9 +121,8 @@ class PromptWork:
 
     def _book(self, share: float, begin: Seconds, now: Seconds) -> None:
         self._is_booked = True
-        work = Quantities()
         steps = self._engine.read_shares.mean(begin, now)
-        work.add(Quantities(prompt=self._prompt.fresh, steps=steps), share)
+        work = Quantities(prompt=self._prompt.fresh * share, steps=steps * share)
         self.account.deposit(begin, now, work, self._engine.oldest_open)
 
     def end(self, now: Seconds) -> None:

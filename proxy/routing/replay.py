@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from jevons.policies.budget import Balances
 from jevons.policies.chain import PolicyChain

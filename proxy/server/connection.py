@@ -11,32 +11,31 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from http import HTTPStatus
 from typing import Final, cast
 
 import httptools
+import msgspec
 import structlog
 
 from ..errors import BadRequest, BodyTooLarge, RequestError, RequestTimedOut
 from ..identity import Identity
 from ..units import Seconds
 from .deadline import Deadline
+from .eager import start_at_once
 from .edge import new_request_id
-from .head import HEAD_LIMIT_BYTES, HEADERS_LIMIT, SLOW_HEADERS, add_header, find_fault, head_too_long
+from .fast_downstream import STATUS_LINES, FastDownstream
+from .head import HEAD_LIMIT_BYTES, HEADERS_LIMIT, SLOW_HEADERS, find_fault, head_too_long, is_too_long, read_headers
 
 OVERHEAD_BYTES_PER_BYTE: Final = 16
 """What chunked encoding may cost: a chunk of one byte takes five more, and extensions and trailers are not asked for."""
 KEEPALIVE_SECONDS: Final[Seconds] = 75.0
 LINGER_SECONDS: Final[Seconds] = 2.0
 """How long what a refused client still sends is read and dropped: a reset would take the answer away from it."""
-_REASONS: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_END: Final = b"0\r\n\r\n"
 
 log = structlog.get_logger("jevons.server")
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """One request, its body complete. Header names are in lower case; of one that comes twice the values are joined."""
 
     path: str
@@ -54,8 +53,8 @@ class FastPath:
     """What every connection shares."""
 
     paths: frozenset[bytes]
-    admit: Callable[[Mapping[str, str]], Identity]
-    """Who asks; raises RequestError where the head is to be refused, and then aiohttp says so."""
+    admit: Callable[[str, Mapping[str, str]], Identity]
+    """Who asks, by the `Via` and all headers; raises RequestError where the head is to be refused, and then aiohttp says so."""
     handle: Callable[[Incoming, FastDownstream], Coroutine[None, None, None]]
     slow: Callable[[], asyncio.Protocol]
     """Makes aiohttp's handler of one connection."""
@@ -63,61 +62,6 @@ class FastPath:
     header_seconds: Seconds
     body_seconds: Seconds
     connections: set[FastConnection] = field(default_factory=set)
-
-
-class FastDownstream:
-    """One reply on a fast connection. Keeps the `Downstream` protocol of the request path."""
-
-    def __init__(self, connection: FastConnection, *, keep_alive: bool) -> None:
-        self.has_started = False
-        self.is_finished = False
-        self.keep_alive = keep_alive
-        self._connection = connection
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the client is slow and should be given time: see `drain`."""
-        return self._connection.is_full
-
-    async def start(self, status: int, headers: dict[str, str]) -> None:
-        """Begin a streamed reply."""
-        self.has_started = True
-        self._connection.write(self._head(status, headers, b"transfer-encoding: chunked\r\n"))
-
-    def put(self, data: bytes) -> None:
-        """Send a part of a streamed reply without waiting."""
-        if data:
-            self._connection.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    async def write(self, data: bytes) -> None:
-        """Send a part of it; returns when the client has room for more."""
-        self.put(data)
-        if self._connection.is_full:
-            await self._connection.drain()
-
-    async def drain(self) -> None:
-        """Wait until the client has room; raises ConnectionError when it has gone."""
-        await self._connection.drain()
-
-    async def finish(self) -> None:
-        """End it cleanly."""
-        self._connection.write(_END)
-        self.is_finished = True
-
-    def abort(self) -> None:
-        """Close the connection behind what has been written, without the end that chunked encoding asks for."""
-        self._connection.close()
-
-    async def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """Send a whole reply."""
-        self.has_started = self.is_finished = True
-        self._connection.write(self._head(status, headers, b"content-length: %d\r\n" % len(body)) + body)
-
-    def _head(self, status: int, headers: dict[str, str], framing: bytes) -> bytes:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if "\n" not in value and "\r" not in value])
-        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        reason = _REASONS.get(status) or b"HTTP/1.1 %d \r\n" % status  # model servers have numbers of their own, such as 529
-        return reason + lines.encode("latin-1", "replace") + framing + end
 
 
 class FastConnection(asyncio.Protocol):
@@ -133,16 +77,13 @@ class FastConnection(asyncio.Protocol):
         """The bytes of the current head, for the handing over."""
         self._taken = 0
         """How many bytes of the current request have come."""
-        self._head_bytes = 0
         self._early: list[bytes] = []
         """What arrived while a request was being served."""
         self._early_bytes = 0
         self._is_refused = False
         self._url = b""
-        self._count = 0
-        """Of headers."""
-        self._fields: dict[str, str] = {}
-        """Those that have come."""
+        self._fields: list[tuple[bytes, bytes]] = []
+        """The headers that have come, as they came."""
         self._headers: dict[str, str] | None = None
         self._identity = Identity()
         self._body: list[bytes] = []
@@ -234,7 +175,10 @@ class FastConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             is_http = False
         else:
-            self._go_on()
+            if self._ready is not None:
+                self._begin(keep_alive=self._ready and not self._is_pipelined)
+            else:
+                self._go_on()
             return
         self._stumble(is_http=is_http)
 
@@ -245,14 +189,12 @@ class FastConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _go_on(self) -> None:
-        """Serve the request if it is there; if not, wait for the rest of it, but neither for ever nor for any amount."""
-        if self._ready is not None:
-            self._begin(keep_alive=self._ready and not self._is_pipelined)
-        elif self._headers is not None:
+        """Wait for the rest of a request, but neither for ever nor for any amount."""
+        if self._headers is not None:
             self._watch.set_once(self._path.body_seconds, self._give_up_on_body)
             if self._taken > 2 * HEAD_LIMIT_BYTES + OVERHEAD_BYTES_PER_BYTE * self._size:
                 self._refuse(BadRequest("The body's chunked encoding says more than the body."))
-        elif self._taken > HEAD_LIMIT_BYTES:
+        elif self._taken > HEAD_LIMIT_BYTES or len(self._fields) > HEADERS_LIMIT:
             self._refuse(head_too_long())
         else:
             self._watch.set_once(self._path.header_seconds, self._give_up_on_head)
@@ -293,17 +235,20 @@ class FastConnection(asyncio.Protocol):
         body = error.body()
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
         request_id = f"x-request-id: {new_request_id()}\r\n\r\n".encode()
-        transport.write(_REASONS[error.status] + head + request_id + body)
+        transport.write(STATUS_LINES[error.status] + head + request_id + body)
         transport.write_eof()
         self._is_refused = True
         self._watch.set(LINGER_SECONDS, self.abort)
 
     def _begin(self, *, keep_alive: bool) -> None:
         incoming = Incoming(self._url.decode("ascii"), self._headers or {}, b"".join(self._body), self._identity)
-        self._reset()
+        self._raw, self._body = [], []
+        self._headers = self._ready = None
+        self._taken = self._size = 0
+        self._is_pipelined = False
         self._watch.clear()
         downstream = FastDownstream(self, keep_alive=keep_alive and not self._is_draining)
-        self._task = self._loop.create_task(self._path.handle(incoming, downstream))
+        self._task = start_at_once(self._path.handle(incoming, downstream), self._loop)
         self._task.add_done_callback(partial(self._end, downstream))
 
     def _end(self, downstream: FastDownstream, task: asyncio.Task[None]) -> None:
@@ -323,14 +268,6 @@ class FastConnection(asyncio.Protocol):
             self._transport.resume_reading()
             self.data_received(early)
 
-    def _reset(self) -> None:
-        self._raw.clear()
-        self._body.clear()
-        self._headers = None
-        self._taken = self._head_bytes = self._size = 0
-        self._ready = None
-        self._is_pipelined = False
-
     # What the parser calls.
 
     def on_message_begin(self) -> None:
@@ -339,28 +276,24 @@ class FastConnection(asyncio.Protocol):
             self._is_pipelined = True
             raise NotFastError
         self._url = b""
-        self._fields = {}
-        self._count = 0
+        self._fields = []
 
     def on_url(self, url: bytes) -> None:
         """The target, or a part of it."""
         self._url += url
-        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; what comes behind the body is dropped."""
-        if self._headers is not None:
-            return
-        self._head_bytes += len(name) + len(value)
-        self._count += 1
-        if self._head_bytes > HEAD_LIMIT_BYTES or self._count > HEADERS_LIMIT:
-            self._refuse(head_too_long())
-            raise NotFastError
-        add_header(self._fields, name, value)
+        if self._headers is None:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Decide whether this is a plain inference request."""
-        parser, path, headers = self._parser, self._path, self._fields
+        parser, path, fields = self._parser, self._path, self._fields
+        if (self._taken > HEAD_LIMIT_BYTES or len(fields) > HEADERS_LIMIT) and is_too_long(self._url, fields):
+            self._refuse(head_too_long())
+            raise NotFastError
+        headers = read_headers(fields)
         version = parser.get_http_version()
         if (fault := find_fault(version, headers)) is not None:
             self._refuse(BadRequest(f"The request is no valid HTTP/1.1: {fault}."))
@@ -372,9 +305,9 @@ class FastConnection(asyncio.Protocol):
             or int(headers.get("content-length", "0")) > path.body_limit_bytes
         ):
             raise NotFastError
-        self._identity = path.admit(headers)
+        self._identity = path.admit(headers.get("via", ""), headers)
         self._headers = headers
-        self._raw.clear()
+        self._raw = []
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

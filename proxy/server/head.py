@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ..errors import BadRequest
-from ..header_names import REMEMBERED_BYTES, header_name, known_name
+from ..header_names import KNOWN_NAMES, header_name
 
 HEAD_LIMIT_BYTES: Final = 32 * 1024
 HEADERS_LIMIT: Final = 128
@@ -14,11 +14,19 @@ SLOW_HEADERS: Final = frozenset({"expect", "upgrade", "content-encoding", "trail
 """Those that only aiohttp answers."""
 
 
-def add_header(headers: dict[str, str], name: bytes, value: bytes) -> None:
-    """One more header, by its name in lower case; of one that comes twice the values are joined."""
-    key = known_name(name) if len(name) <= REMEMBERED_BYTES else header_name(name)
-    text = value.decode("latin-1")
-    headers[key] = f"{headers[key]}, {text}" if key in headers else text
+def read_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers by their names in lower case; of one that comes twice the values are joined."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        key = KNOWN_NAMES.get(name) or header_name(name)
+        text = value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def is_too_long(url: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a head is beyond the limits."""
+    return len(fields) > HEADERS_LIMIT or len(url) + sum(len(name) + len(value) for name, value in fields) > HEAD_LIMIT_BYTES
 
 
 def find_fault(version: str, headers: Mapping[str, str]) -> str | None:
@@ -28,8 +36,7 @@ def find_fault(version: str, headers: Mapping[str, str]) -> str | None:
     host = headers.get("host", None if version == "1.1" else "")
     if host is None or "," in host:
         return "it must have one Host header"
-    coding = headers.get("transfer-encoding")
-    if coding is not None and (version == "1.0" or coding.strip().lower() != "chunked"):
+    if "transfer-encoding" in headers and (version == "1.0" or headers["transfer-encoding"].strip().lower() != "chunked"):
         return "its transfer coding is not `chunked`"
     return None
 

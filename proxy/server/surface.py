@@ -16,16 +16,16 @@ from aiohttp import web
 from ..errors import BadRequest, BodyTooLarge, ModelNotFound, NotFound, RequestError, RequestTimedOut, UnsupportedEncoding
 from ..exchange import Endpoint, Request, Upstream
 from ..identity import Identity
-from ..passage import Downstream
 from ..pipeline import Pipeline
 from ..records import RecordStore, record_json
 from ..units import Seconds
 from ..wire.media import MediaRule
 from ..wire.parsing import parse
 from ..wire.replies import UNREADABLE
-from .connection import FastDownstream, FastPath, Incoming
+from .connection import FastPath, Incoming
 from .downstream import AiohttpDownstream
 from .edge import IDENTITY, REQUEST_ID, Door, RequestIds, edge
+from .fast_downstream import FastDownstream
 from .openapi import openapi_bytes
 
 PARSE_IN_THREAD_BYTES: Final = 128 * 1024
@@ -107,7 +107,7 @@ class Surface:
         """What a connection needs to serve plain inference requests; `slow` makes one that aiohttp serves."""
         return FastPath(
             paths=frozenset(endpoint.value.encode() for endpoint in Endpoint),
-            admit=lambda headers: door.admit(headers.get("via", ""), headers),
+            admit=door.admit,
             handle=self._infer_fast,
             slow=slow,
             body_limit_bytes=self._limits.body_bytes,
@@ -117,8 +117,10 @@ class Surface:
 
     async def _infer_fast(self, incoming: Incoming, downstream: FastDownstream) -> None:
         request_id = self._ids.take()
+        is_big = len(incoming.body) > PARSE_IN_THREAD_BYTES
         try:
-            await self._infer(incoming, request_id, downstream)
+            request = await asyncio.to_thread(self._parse, incoming, request_id) if is_big else self._parse(incoming, request_id)
+            await self._pipeline.handle(request, downstream)
         except RequestError as error:
             headers = {"content-type": "application/json", "x-request-id": request_id, "x-jevons-version": self._pipeline.version}
             await downstream.reply(error.status, {**headers, **error.headers}, error.body())
@@ -127,23 +129,21 @@ class Surface:
         headers = {name.lower(): value for name, value in http.headers.items()}
         incoming = Incoming(http.path, headers, await self._read(http), http[IDENTITY])
         downstream = AiohttpDownstream(http)
-        await self._infer(incoming, http[REQUEST_ID], downstream)
+        request_id = http[REQUEST_ID]
+        is_big = len(incoming.body) > PARSE_IN_THREAD_BYTES
+        request = await asyncio.to_thread(self._parse, incoming, request_id) if is_big else self._parse(incoming, request_id)
+        await self._pipeline.handle(request, downstream)
         if downstream.response is None:
             # The client left before anything could be said to it: aiohttp wants a response all the same.
             return web.Response(status=499)
         return downstream.response
 
-    async def _infer(self, incoming: Incoming, request_id: str, downstream: Downstream) -> None:
-        is_big = len(incoming.body) > PARSE_IN_THREAD_BYTES
-        request = await asyncio.to_thread(self._parse, incoming, request_id) if is_big else self._parse(incoming, request_id)
-        await self._pipeline.handle(request, downstream)
-
     def _parse(self, incoming: Incoming, request_id: str) -> Request:
         content_type = incoming.headers.get("content-type", "")
-        if not (content_type.isascii() and content_type.isprintable()):
+        if content_type != "application/json" and not (content_type.isascii() and content_type.isprintable()):
             raise BadRequest("The content type must be printable ASCII.", param="content-type")
         endpoint = _ENDPOINTS[incoming.path]
-        if endpoint is not Endpoint.TRANSCRIPTIONS:
+        if self._limits.media.hosts is not None and endpoint is not Endpoint.TRANSCRIPTIONS:
             self._limits.media.check(incoming.body)
         return parse(
             endpoint,

@@ -51,16 +51,15 @@ class Line(Generic[S]):
         self.move()
         is_here = False
         try:
-            async with asyncio.timeout(self.seconds):
-                await turn
-            is_here = True
-        except TimeoutError:
-            self.late += 1
-            raise WaitedTooLongError from None
+            await asyncio.wait((turn,), timeout=self.seconds)
+            is_here = turn.done()
         finally:
             self.turns.pop(turn, None)
             if not is_here and turn.done() and not turn.cancelled() and (place := turn.result()) is not None:
                 give_back(place)
+        if not is_here:
+            self.late += 1
+            raise WaitedTooLongError
         return turn.result()
 
     def move(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -106,9 +106,19 @@ class UpstreamClient:
         return self._session
 
     async def send(
-        self, upstream: Upstream, endpoint: Endpoint, body: bytes, content_type: str, headers: Mapping[str, str]
+        self,
+        upstream: Upstream,
+        endpoint: Endpoint,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str],
+        *,
+        on_way: Callable[[], None] | None = None,
     ) -> UpstreamReply:
         """Send one request and return once the reply's headers are there.
+
+        `on_way` is called as soon as it has gone out, or before whatever has to be waited for: what the server need not wait
+        for belongs there.
 
         Raises UpstreamUnavailable where no connection comes about, UpstreamTimedOut where no headers come, UpstreamError
         where the connection breaks before them. Being cancelled closes the connection.
@@ -116,18 +126,27 @@ class UpstreamClient:
         if self._watch is None:
             raise RuntimeError(OUTSIDE)
         if upstream.dialect is Dialect.LITELLM:
+            if on_way is not None:
+                on_way()
             return await self._leg().send(upstream, endpoint, body, self._watch)
         server = self._servers.get(upstream.name)
         if server is None or (server.upstream is not upstream and server.is_elsewhere(upstream)):
             server = self._servers[upstream.name] = Server(upstream, self._watch.loop)
         own = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name not in _OURS])
         rest = f"{own}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n".encode("latin-1")
-        connection = server.pool.take(self._watch.loop.time()) or await self._connect(server, upstream)
+        connection = server.pool.take(self._watch.loop.time())
+        if connection is None:
+            if on_way is not None:
+                on_way()
+                on_way = None
+            connection = await self._connect(server, upstream)
         reply = connection.send(server.heads[endpoint] + rest + body, upstream.name, upstream.timeouts)
         try:
+            if on_way is not None:
+                on_way()
             await reply.head()
         except BaseException:
-            connection.abort()
+            reply.close()  # which knows whether the connection is still its own: a whole reply's may be another's by now
             raise
         return reply
 
@@ -142,6 +161,7 @@ class UpstreamClient:
         return self._litellm
 
     async def _connect(self, server: Server, upstream: Upstream) -> UpstreamConnection:
+        await asyncio.sleep(0)  # a request's first step belongs to no task yet, and a timeout does
         loop = asyncio.get_running_loop()
         url = server.url
         seconds = upstream.timeouts.connect_seconds

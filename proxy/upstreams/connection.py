@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 import httptools
 
 from ..exchange import Timeouts
-from ..header_names import header_name
+from ..header_names import KNOWN_NAMES, header_name
 from ..units import Seconds
 from .gather import Gatherer
 from .reply import FINAL_STATUS, REPLY_LIMIT_BYTES, UpstreamReply
@@ -87,8 +87,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             reply.break_off("the connection is closed")
             return reply
-        reply.start_timer()
         self._transport.write(data)
+        reply.start_timer()
         return reply
 
     def abort(self) -> None:
@@ -218,7 +218,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reply = None
         keeps = not self._ends_with_connection
         if keeps:
-            self.resume()
+            if self.is_paused:
+                self.resume()
             if self._gathered is not None and self._transport is not None:
                 self._leave_gatherer()
                 self._transport.resume_reading()
@@ -244,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
         """A status line begins; behind a whole reply none may."""
         if self._is_over:
             raise httptools.HttpParserError("it answers twice")
-        self._headers.clear()
+        self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; what comes behind the body is dropped."""
@@ -257,13 +258,10 @@ class UpstreamConnection(asyncio.Protocol):
         if status < FINAL_STATUS or self._reply is None:
             return
         self._is_in_head = False
-        headers = {header_name(name): value.decode("latin-1") for name, value in self._headers}
+        headers = {KNOWN_NAMES.get(name) or header_name(name): value.decode("latin-1") for name, value in self._headers}
         self._is_framed = "content-length" in headers or "transfer-encoding" in headers
         self._ends_with_connection = not self._parser.should_keep_alive()
-        encoding = headers.pop("content-encoding", "identity").lower()
-        if encoding not in _ENCODINGS:
-            raise httptools.HttpParserError(f"an encoding that was not asked for, {encoding[:40]!r}")
-        self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding != "identity" else None
+        self._unpacker = _unpacker_of(headers.pop("content-encoding")) if "content-encoding" in headers else None
         self._reply.begin(status, headers)
 
     def on_message_complete(self) -> None:
@@ -271,6 +269,14 @@ class UpstreamConnection(asyncio.Protocol):
         if self._parser.get_status_code() >= FINAL_STATUS:
             self._ends_with_connection = not self._parser.should_keep_alive()
             self._is_over = True
+
+
+def _unpacker_of(encoding: str) -> zlib._Decompress | None:
+    """What takes an encoding off; raises HttpParserError for one that was not asked for."""
+    encoding = encoding.lower()
+    if encoding not in _ENCODINGS:
+        raise httptools.HttpParserError(f"an encoding that was not asked for, {encoding[:40]!r}")
+    return zlib.decompressobj(_GZIP_OR_ZLIB) if encoding != "identity" else None
 
 
 def _explain(error: Exception) -> Exception:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from msgspec import Struct
 
 from ..exchange import Outcome, Request, Target, Upstream, Usage
 from ..observed import LineState, ServerState
@@ -36,8 +38,7 @@ def servers_of(upstream: Upstream) -> tuple[Upstream, ...]:
     return tuple(replace(upstream, name=f"{upstream.name}#{number}", base_url=url) for number, url in enumerate(urls, 1))
 
 
-@dataclass(slots=True)
-class Seat:
+class Seat(Struct, eq=False):
     """A request's place at one server, from its choice to its end."""
 
     target: Target
@@ -129,7 +130,8 @@ class Group:
         station.last = self._count
         station.requests += 1
         station.work += work
-        return Seat(target, station, self, work, now, station.breaker.begin())
+        breaker = station.breaker
+        return Seat(target, station, self, work, now, breaker.state is not BreakerState.CLOSED and breaker.begin())
 
     def left(self, seat: Seat, outcome: Outcome, usage: Usage, sequences: int) -> None:
         """A seat comes free."""

@@ -49,18 +49,15 @@ class Pool(Generic[C]):
 
     def put(self, connection: C, now: Seconds) -> list[C]:
         """Keep a connection whose reply has ended; returns those that are too old, to be closed."""
+        idle, old = self._idle, []
+        while idle and (not idle[0].is_open or now - idle[0].idle_since > self._keepalive_seconds):
+            old.append(idle.popleft())
         connection.idle_since = now
-        self._idle.append(connection)
-        return self._take_old(now)
+        idle.append(connection)
+        return old
 
     def clear(self) -> list[C]:
         """All of them, to be closed."""
         all_of_them = list(self._idle)
         self._idle.clear()
         return all_of_them
-
-    def _take_old(self, now: Seconds) -> list[C]:
-        old: list[C] = []
-        while self._idle and (not self._idle[0].is_open or now - self._idle[0].idle_since > self._keepalive_seconds):
-            old.append(self._idle.popleft())
-        return old

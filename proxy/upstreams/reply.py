@@ -48,10 +48,14 @@ class Source(Protocol):
 class UpstreamReply:
     """A model server's answer, from its headers on. Its body is read by one task, once."""
 
-    cost_usd: float | None = None
-    """What a provider charges for it; None until its end, and where that is unknown."""
+    __slots__ = (
+        "_blocks", "_buffered", "_error", "_is_complete", "_name", "_source", "_take", "_timeouts", "_waiter", "_watch",
+        "cost_usd", "headers", "heard_at", "is_stream", "status",
+    )  # fmt: skip
 
     def __init__(self, source: Source, name: str, timeouts: Timeouts, watch: SilenceWatch) -> None:
+        self.cost_usd: float | None = None
+        """What a provider charges for it; None until its end, and where that is unknown."""
         self.status = 0
         self.headers: dict[str, str] = {}
         """Names in lower case; of a header that comes twice the last."""
@@ -134,8 +138,8 @@ class UpstreamReply:
 
     def close(self) -> None:
         """Let go: the connection is closed unless the body has come to its end, and then it serves another."""
-        self._stop_timer()
         if not self._is_complete:
+            self._watch.forget(self)
             self._source.abort()
 
     async def head(self) -> None:
@@ -159,8 +163,10 @@ class UpstreamReply:
         """The headers are complete."""
         self.headers = headers
         self.status = status
-        self.is_stream = headers.get("content-type", "").lower().startswith("text/event-stream")
-        self._watch.watch(self, self.heard_at, self._timeouts.idle_seconds)
+        kind = headers.get("content-type", "")
+        self.is_stream = kind != "application/json" and kind.lower().startswith("text/event-stream")
+        if self.heard_at + self._timeouts.idle_seconds < self._watch.due:  # it is watched already, and may be so for longer
+            self._watch.watch(self, self.heard_at, self._timeouts.idle_seconds)
         self._wake()
 
     def push(self, block: bytes) -> None:
@@ -174,19 +180,21 @@ class UpstreamReply:
         self._buffered += len(block)
         if self._buffered > BUFFER_BYTES:
             self._source.pause()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def complete(self) -> None:
         """The body is complete."""
         self._is_complete = True
-        self._stop_timer()
-        self._wake()
+        self._watch.forget(self)
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: UpstreamError) -> None:
         """Nothing more will come. What has come can still be read."""
         if not self._is_complete and self._error is None:
             self._error = error
-            self._stop_timer()
+            self._watch.forget(self)
             self._wake()
 
     def break_off(self, reason: str) -> None:
@@ -202,16 +210,15 @@ class UpstreamReply:
             self._source.resume()  # a complete reply's connection may be another's by now
         return block
 
-    async def _wait(self) -> None:
+    def _wait(self) -> asyncio.Future[None]:
+        """Until something has come; whoever waits then looks at what."""
         self._waiter = self._watch.loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def check_silence(self, now: Seconds) -> Seconds:
         """Give up where nothing has come for too long; returns how long nobody needs to look again.
@@ -228,6 +235,3 @@ class UpstreamReply:
         self.fail(UpstreamTimedOut(f"Upstream {self._name!r} {what} {limit:g} s."))
         self._source.abort()
         return limit
-
-    def _stop_timer(self) -> None:
-        self._watch.forget(self)

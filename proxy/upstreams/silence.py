@@ -26,7 +26,7 @@ class SilenceWatch:
         self.loop = loop
         self._watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._due: Seconds = 0.0
+        self.due: Seconds = 0.0
         """When the timer goes off."""
 
     def __len__(self) -> int:
@@ -35,7 +35,7 @@ class SilenceWatch:
     def watch(self, reply: Watched, now: Seconds, seconds: Seconds) -> None:
         """Look at it in so long, at the latest; and then as often as it says, until it is forgotten."""
         self._watched.add(reply)
-        if self._timer is None or now + seconds < self._due:
+        if self._timer is None or now + seconds < self.due:
             self._arm(now + seconds)
 
     def forget(self, reply: Watched) -> None:
@@ -52,7 +52,7 @@ class SilenceWatch:
     def _arm(self, due: Seconds) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._due = due
+        self.due = due
         self._timer = self.loop.call_at(due, self._look)
 
     def _look(self) -> None:

@@ -19,6 +19,7 @@ from .fleet import Fleet, Group, Seat, whole_seconds
 
 SECOND_TRIES: Final = 1
 """Of one request, where the first may have done work."""
+SUCCESSES_END: Final = 300
 PASSING: Final = frozenset({500, 502, 503, 504, 529})
 """Errors that another server might not have."""
 
@@ -90,6 +91,9 @@ class Tour:
 
     def heard(self, seat: Seat, status: int, headers: dict[str, str]) -> None:
         """The reply has begun: raises UpstreamRefused where it is an error, and another server is to be asked instead."""
+        if status < SUCCESSES_END and not seat.is_trial:  # nearly always
+            seat.status = status
+            return
         seat.heard(status, headers)
         if status not in PASSING and not seat.is_busy:
             return

@@ -17,6 +17,7 @@ BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 765
 """What OpenAI counts for a square of 1024 pixels in full detail; model servers differ by a factor of three either way."""
 
+_NOTHING: Final[frozenset[str]] = frozenset()
 _CODE: Final = ("```", "Traceback (most recent call last)", "panicked at ", "\ngoroutine ")
 _WINDOW: Final = 64 * 1024
 """So much of a text is searched in one go, for which the event loop may have to wait."""
@@ -118,10 +119,12 @@ class Chat(Asked, kw_only=True):
     def read_prompt(self) -> Prompt:
         """The facts of a conversation."""
         has_schema = self.response_format is not None and self.response_format.type == "json_schema"
+        if self.guided_json or self.json_schema:
+            has_schema = has_schema or _is_given(self.guided_json) or _is_given(self.json_schema)
         return _describe(
             self.messages if self.system is None else [Turn("system", self.system), *self.messages],
-            tools=self.tools if len(self.tools) >= len(self.functions) else self.functions,
-            has_schema=has_schema or _is_given(self.guided_json) or _is_given(self.json_schema),
+            tools=self.tools if not self.functions or len(self.tools) >= len(self.functions) else self.functions,
+            has_schema=has_schema,
         )
 
 
@@ -244,15 +247,18 @@ def _describe(turns: Sequence[Turn], *, tools: Raw, has_schema: bool) -> Prompt:
                 system = text
             texts.append(text)
     conversation = "\n".join(texts)
-    has_tools = _is_given(tools)
-    flags = {"code": has_code, "tools": has_tools, "images": images > 0, "json_schema": has_schema}
+    has_tools = bool(tools) and _is_given(tools)
+    has = _NOTHING
+    if has_code or has_tools or images or has_schema:
+        flags = {"code": has_code, "tools": has_tools, "images": images > 0, "json_schema": has_schema}
+        has = frozenset([name for name, is_there in flags.items() if is_there])
     return Prompt(
         text=last,
         conversation=conversation,
         answered=asked and sum(map(len, texts[:asked])) + asked - 1,
         system=system,
         tokens=estimate_tokens(conversation, extra_bytes=len(tools) if has_tools else 0, images=images),
-        has=frozenset([name for name, is_there in flags.items() if is_there]),
+        has=has,
     )
 
 
@@ -294,6 +300,8 @@ def _has_code(text: str) -> bool:
     for mark in _CODE:
         if mark in text:
             return True
+    if "\n" not in text:
+        return False
     if len(text) <= _WINDOW:
         return _STACK_FRAME.search(text) is not None
     return any(_STACK_FRAME.search(text, begin, begin + _WINDOW + _OVERLAP) for begin in range(0, len(text), _WINDOW))

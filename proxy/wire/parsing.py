@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import accumulate, repeat
 from operator import sub
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from ..errors import BadRequest
 from ..exchange import Body, Endpoint, Request, Tier
@@ -30,6 +29,8 @@ PASSED_HEADERS: Final = frozenset(
     {"accept", "anthropic-version", "anthropic-beta", "openai-beta", "traceparent", "tracestate", "user-agent"}
 )
 """What of a client's headers may reach an upstream."""
+_WORD_HEADERS: Final = frozenset({"x-jevons-tier", "x-jevons-session", "x-jevons-energy", "x-request-id"})
+"""What a client may say to us beside the body."""
 REFUSED_FIELDS: Final = frozenset(
     {"api_base", "base_url", "api_key", "extra_headers", "extra_query", "extra_body", "kv_transfer_params"}
     | {"bootstrap_host", "bootstrap_port", "bootstrap_room", "data_parallel_rank"}
@@ -50,6 +51,7 @@ _INPUTS: Final = msgspec.json.Decoder(Inputs)
 _OF_TURNS: Final = frozenset({Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.COUNT_TOKENS})
 _CHAT: Final = msgspec.json.Decoder(Chat)
 _TURN: Final = msgspec.json.Decoder(Turn)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 _RAWS: Final = msgspec.json.Decoder(list[Raw])
 _LONG_BYTES: Final = 64 * 1024
 """From here on what can be long is taken apart: its decoding would be one step that nothing interrupts."""
@@ -61,16 +63,27 @@ _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
 
 
-@dataclass(frozen=True, slots=True)
-class JsonBody:
+class _Word(Struct, frozen=True, gc=False):
+    """What a client says in headers of ours."""
+
+    request_id: str | None = None
+    tier: Tier | None = None
+    session: str | None = None
+    waits_for_energy: bool = False
+
+
+_NO_WORD: Final = _Word()
+
+
+class JsonBody(Struct, frozen=True, gc=False):
     """A JSON object, every top-level value as the bytes that came."""
 
-    fields: Mapping[str, Raw] = field(repr=False)
+    fields: Mapping[str, Raw]
+    content_type: ClassVar[str] = "application/json"
 
-    @property
-    def content_type(self) -> str:
-        """Always JSON's."""
-        return "application/json"
+    def __repr__(self) -> str:
+        """Without what a client wrote."""
+        return "JsonBody()"
 
     def encode(self, model: str, changes: Mapping[str, object]) -> bytes:
         """The bytes to send: `model` replaced, `changes` laid over the top level, every other value untouched."""
@@ -95,6 +108,8 @@ def parse(
     asked, sent = _read_form(content_type, body) if is_form else _read_json(endpoint, body)
     if not 0 < len(asked.model) <= MODEL_LIMIT_CHARACTERS:
         raise BadRequest(f"`model` must have 1 to {MODEL_LIMIT_CHARACTERS} characters.", param="model")
+    sequences = asked.prompts if asked.n is None and asked.best_of is None else _count_sequences(asked)
+    word = _NO_WORD if _WORD_HEADERS.isdisjoint(headers) else _read_word(headers)
     return Request(
         id=request_id,
         endpoint=endpoint,
@@ -106,19 +121,21 @@ def parse(
         ceiling=identity.ceiling,
         is_local_only=identity.is_local_only,
         models=identity.models,
-        client_request_id=_read_request_id(headers),
+        client_request_id=word.request_id,
         stream=bool(asked.stream) and endpoint.generates,
         wants_usage=asked.stream_options is not None and asked.stream_options.include_usage is True,
-        sequences=_count_sequences(asked),
+        sequences=sequences,
         max_tokens=_read_max_tokens(asked),
         prompt=asked.read_prompt(),
-        tier=_read_tier(headers),
+        tier=word.tier,
         reasoning_effort=asked.effort,
-        session=_read_session(headers),
+        session=word.session,
         previous_response_id=asked.previous_response_id,
         template_kwargs=asked.chat_template_kwargs or {},
-        waits_for_energy=_read_energy_wish(headers),
-        headers={name: value for name, value in headers.items() if name in PASSED_HEADERS and _is_printable(value)},
+        waits_for_energy=word.waits_for_energy,
+        headers={
+            name: value for name, value in headers.items() if name in PASSED_HEADERS and value.isascii() and value.isprintable()
+        },
     )
 
 
@@ -139,13 +156,15 @@ def _read_json(endpoint: Endpoint, body: bytes) -> tuple[Asked, Body]:
     if is_too_deep(body):
         raise BadRequest(f"The body is nested deeper than {DEPTH_LIMIT} levels.")
     try:
-        fields = decode_object(body)
+        fields = _OBJECT.decode(body)
         asked = (_read_long(endpoint, fields) if len(body) > _LONG_BYTES else None) or _ASKED[endpoint].decode(body)
     except msgspec.ValidationError as error:
         raise _name_field(str(error)) from None
     except UNREADABLE as error:
         raise BadRequest(f"The body is not valid JSON: {_explain(error, body)}.") from None
-    return asked, JsonBody({name: value for name, value in fields.items() if name not in REFUSED_FIELDS})
+    if not REFUSED_FIELDS.isdisjoint(fields):
+        fields = {name: value for name, value in fields.items() if name not in REFUSED_FIELDS}
+    return asked, JsonBody(fields)
 
 
 def _read_long(endpoint: Endpoint, fields: Mapping[str, Raw]) -> Asked | None:
@@ -232,8 +251,6 @@ def _name_field(reason: str) -> BadRequest:
 
 
 def _count_sequences(asked: Asked) -> int:
-    if asked.n is None and asked.best_of is None:
-        return asked.prompts
     for name, value in (("n", asked.n), ("best_of", asked.best_of)):
         if value is not None and not 1 <= value <= SEQUENCES_LIMIT:
             raise BadRequest(f"`{name}` must lie between 1 and {SEQUENCES_LIMIT}.", param=name)
@@ -246,6 +263,10 @@ def _read_max_tokens(asked: Asked) -> int | None:
         if limit is not None and limit >= 0:
             return limit
     return None
+
+
+def _read_word(headers: Mapping[str, str]) -> _Word:
+    return _Word(_read_request_id(headers), _read_tier(headers), _read_session(headers), _read_energy_wish(headers))
 
 
 def _read_tier(headers: Mapping[str, str]) -> Tier | None:

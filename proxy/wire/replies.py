@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from ..exchange import Endpoint, Usage
 
@@ -283,7 +283,7 @@ def _read_counts(endpoint: Endpoint, raw: Raw) -> Usage:
 
 
 def _sum_up(endpoint: Endpoint, counts: _Counts) -> Usage:
-    prompt = _first(counts.prompt_tokens, counts.input_tokens)
+    prompt = counts.input_tokens if counts.prompt_tokens is None else counts.prompt_tokens
     if endpoint is Endpoint.MESSAGES:  # Anthropic counts what came from or went into the cache beside the input
         prompt = _total(prompt, counts.cache_read_input_tokens, counts.cache_creation_input_tokens)
     if not endpoint.generates:
@@ -293,8 +293,8 @@ def _sum_up(endpoint: Endpoint, counts: _Counts) -> Usage:
     return Usage(
         prompt=prompt,
         cached=_first(read.cached_tokens, counts.cache_read_input_tokens, counts.prompt_cache_hit_tokens),
-        reasoning=_first(written.reasoning_tokens, counts.reasoning_tokens),
-        completion=_first(counts.completion_tokens, counts.output_tokens),
+        reasoning=counts.reasoning_tokens if written.reasoning_tokens is None else written.reasoning_tokens,
+        completion=counts.output_tokens if counts.completion_tokens is None else counts.completion_tokens,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from otlp_receiver import attributes, otlp_receiver
 
 from jevons.exporters.otel import OtelExporter, OtelSettings, attributes_of
@@ -82,9 +83,9 @@ async def test_a_request_is_a_span_with_its_energy():
 
 async def test_unknown_is_absent_and_the_prompt_is_in_none():
     """No 0 in the place of what nobody knows."""
-    found = attributes_of(replace(RECORD, energy=Energy(), usage=Usage()))
+    found = attributes_of(structs.replace(RECORD, energy=Energy(), usage=Usage()))
     assert not {"jevons.energy.joules", "jevons.energy.method", "gen_ai.usage.output_tokens"} & set(found)
-    receiver = await sent(RECORD, replace(RECORD, energy=Energy()))
+    receiver = await sent(RECORD, structs.replace(RECORD, energy=Energy()))
     assert "secret" not in str(receiver.spans) + str(receiver.metrics)
     [point] = receiver.metrics["jevons.request.energy"].histogram.data_points
     assert (point.count, point.sum) == (1, 12.0)
@@ -93,7 +94,9 @@ async def test_unknown_is_absent_and_the_prompt_is_in_none():
 async def test_the_clients_trace_goes_on():
     """The span is a child of the one that the client named."""
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-    receiver = await sent(replace(RECORD, traceparent=f"00-{trace}-{parent}-01"), replace(RECORD, traceparent="nonsense"))
+    receiver = await sent(
+        structs.replace(RECORD, traceparent=f"00-{trace}-{parent}-01"), structs.replace(RECORD, traceparent="nonsense")
+    )
     by_trace = {span.trace_id.hex(): span.parent_span_id.hex() for span in receiver.spans}
     assert by_trace[trace] == parent
     assert "" in by_trace.values()
@@ -102,7 +105,7 @@ async def test_the_clients_trace_goes_on():
 @pytest.mark.parametrize("outcome", [Outcome.UPSTREAM_ERROR, Outcome.REJECTED, Outcome.CLIENT_ERROR])
 async def test_a_failure_is_an_error(outcome):
     """With its kind; a client that left is none."""
-    receiver = await sent(replace(RECORD, outcome=outcome), replace(RECORD, outcome=Outcome.CANCELLED))
+    receiver = await sent(structs.replace(RECORD, outcome=outcome), structs.replace(RECORD, outcome=Outcome.CANCELLED))
     failed, cancelled = receiver.spans
     assert attributes(failed)["error.type"] == outcome.value
     assert failed.status.code == 2

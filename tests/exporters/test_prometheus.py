@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -164,7 +165,7 @@ def test_every_try_pays_its_own_tokens():
     """The tokens of a rejected try count at the upstream that made them, the request at the one that answered."""
     made = exporter()
     first = Attempt("thinker", Outcome.UPSTREAM_ERROR, Usage(prompt=10, completion=3), Energy(joules=5.0))
-    made.answered(replace(FINISHED, attempts=(first, *FINISHED.attempts)))
+    made.answered(structs.replace(FINISHED, attempts=(first, *FINISHED.attempts)))
     scrape = series(made)
     assert scrape['jevons_tokens_total{type="completion",upstream="thinker"}'] == 3
     assert scrape['jevons_tokens_total{type="completion",upstream="chat"}'] == 21
@@ -175,7 +176,7 @@ def test_every_try_pays_its_own_tokens():
 def test_energy_that_is_not_known_is_not_observed(energy):
     """Unknown joules are no zero, and provisional ones are no answer: the histogram waits for neither."""
     made = exporter()
-    made.export(replace(FINISHED, energy=energy))
+    made.export(structs.replace(FINISHED, energy=energy))
     assert series(made)['jevons_request_energy_joules_count{upstream="chat"}'] == 0
 
 
@@ -193,7 +194,7 @@ def test_energy_is_observed_when_it_is_final_and_the_request_when_it_ends():
 def test_a_request_in_flight_is_not_counted():
     """A record without an outcome changes nothing."""
     made = exporter()
-    made.answered(replace(FINISHED, outcome=None))
+    made.answered(structs.replace(FINISHED, outcome=None))
     assert series(made) == series(exporter())
 
 
@@ -210,14 +211,14 @@ def test_a_request_in_flight_is_not_counted():
 def test_time_per_token_needs_a_stream_of_several(changes):
     """Without a first token, a stream or a second token there is no time per token."""
     made = exporter()
-    made.answered(replace(FINISHED, **changes))
+    made.answered(structs.replace(FINISHED, **changes))
     assert series(made)['jevons_time_per_output_token_seconds_count{upstream="chat"}'] == 0
 
 
 def test_sequences_side_by_side_are_one_stream_of_time():
     """With two sequences of eleven tokens each there are ten steps, not twenty-one."""
     made = exporter()
-    made.answered(replace(FINISHED, usage=Usage(completion=22), sequences=2))
+    made.answered(structs.replace(FINISHED, usage=Usage(completion=22), sequences=2))
     assert series(made)['jevons_time_per_output_token_seconds_sum{upstream="chat"}'] == pytest.approx(0.2)
 
 
@@ -225,7 +226,7 @@ def test_sequences_side_by_side_are_one_stream_of_time():
 def test_what_the_configuration_does_not_name_is_other(upstream):
     """No client can make a series: an unknown upstream is `other`."""
     made = exporter()
-    made.answered(replace(FINISHED, upstream=upstream, attempts=(), outcome=Outcome.REJECTED))
+    made.answered(structs.replace(FINISHED, upstream=upstream, attempts=(), outcome=Outcome.REJECTED))
     made.switch_not_honoured("evil-model-name")
     made.route_decided("evil-policy", "direct")
     scrape = series(made)
@@ -327,7 +328,7 @@ def test_the_grid_is_served_with_its_source():
 def test_estimates_are_kept_apart():
     """What was not measured is counted by itself, and never among what was."""
     made = exporter()
-    made.export(replace(FINISHED, energy=Energy(joules=12.0, method=Method.ESTIMATED)))
+    made.export(structs.replace(FINISHED, energy=Energy(joules=12.0, method=Method.ESTIMATED)))
     scrape = series(made)
     assert scrape['jevons_estimated_energy_joules_total{upstream="chat"}'] == 12.0
     assert scrape['jevons_request_energy_joules_count{upstream="chat"}'] == 0
@@ -341,7 +342,7 @@ def test_energy_goes_to_its_tenant_and_its_route():
     made = PrometheusExporter(sources)
     plan = Plan((Target(Upstream("chat", "http://127.0.0.1:1/v1", "m")),), (Reason("rules", "proofs", "chat"),), "reasoning")
     for tenant, joules in (("alice", 5.0), ("alice", 2.0), ("mallory", 1.0), ("bob", None)):
-        record = replace(FINISHED, tenant=tenant, plan=plan, energy=replace(FINISHED.energy, joules=joules))
+        record = structs.replace(FINISHED, tenant=tenant, plan=plan, energy=structs.replace(FINISHED.energy, joules=joules))
         made.answered(record)
         made.export(record)
     scrape = series(made)
@@ -381,7 +382,9 @@ def test_scores_and_escalations_reach_the_page_and_other_processes():
     thinker = Target(Upstream("thinker", "http://127.0.0.1:2/v1", "r"), thinking=True)
     plan = Plan((thinker,), (Reason("rules", "x", "direct"), Reason("escalate", "json", "reasoning")), "reasoning")
     refused = Attempt("chat", Outcome.REJECTED, Usage(), Energy(joules=4.0))
-    escalated = replace(FINISHED, plan=plan, upstream="thinker", attempts=(refused, replace(refused, outcome=Outcome.OK)))
+    escalated = structs.replace(
+        FINISHED, plan=plan, upstream="thinker", attempts=(refused, structs.replace(refused, outcome=Outcome.OK))
+    )
     worker.answered(escalated)
     worker.export(escalated)
     worker.scored(escalated, 0.75)

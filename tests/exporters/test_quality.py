@@ -1,8 +1,7 @@
 """What became of answers: whose score it is, and what an escalation threw away."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from jevons.exporters.quality import Quality
 from jevons.proxy.exchange import (

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from policy_cases import CHAT, HYBRID, PAIR, facts, request
 
 from jevons.policies.hours import Hours

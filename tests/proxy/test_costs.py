@@ -1,8 +1,7 @@
 """What answers have cost lately: averages that forget, of what is known and of nothing else."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from jevons.proxy.costs import Costs, PowerNow, total_watts
 from jevons.proxy.exchange import Attempt, Endpoint, Energy, EnergyStatus, Method, Outcome, Record, Tier, Usage
@@ -44,9 +43,9 @@ def test_what_is_unknown_or_broken_off_teaches_nothing():
     assert not costs.completion_tokens
     unknown = record(joules=None)
     (attempt,) = record().attempts
-    open_energy = replace(attempt.energy, status=EnergyStatus.PROVISIONAL)
+    open_energy = structs.replace(attempt.energy, status=EnergyStatus.PROVISIONAL)
     costs.see(unknown)
-    costs.see(replace(unknown, attempts=(replace(attempt, energy=open_energy),)))
+    costs.see(structs.replace(unknown, attempts=(structs.replace(attempt, energy=open_energy),)))
     assert not costs.joules_per_token
     assert costs.completion_tokens
 

@@ -1,8 +1,7 @@
 """From the configuration to policies: order, conditions and the default arrive as they were written."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from policy_cases import CHAT, PAIR, THINKER, request
 
 from jevons.proxy.config import Config

@@ -36,6 +36,15 @@ def test_work_is_spread_over_its_time():
     assert {index: work.tokens for index, work in account.bins.items()} == pytest.approx({40: 2.0, 41: 4.0, 42: 2.0})
 
 
+def test_work_within_one_bin_adds_up():
+    """Of several deposits, also where each lies within the bin, or is an instant in it."""
+    account = make_account()
+    account.deposit(10.0, 10.125, Quantities(steps=1.0, tokens=8.0), oldest_open=40)
+    account.deposit(10.125, 10.2, Quantities(tokens=2.0, context=30.0, prompt=4.0), oldest_open=40)
+    account.deposit(10.2, 10.2, Quantities(tokens=1.0), oldest_open=40)
+    assert account.bins == {40: Quantities(1.0, 11.0, 30.0, 4.0)}
+
+
 def test_late_work_goes_into_the_oldest_open_bin():
     """Bins that have settled take no more work: it is paid where it can still be paid."""
     account = make_account()

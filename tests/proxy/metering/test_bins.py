@@ -52,6 +52,15 @@ def test_an_integral_is_kept_by_bin(changes):
     assert len(integral.bins) <= 1
 
 
+def test_an_integral_is_cut_at_the_edges():
+    """What changes several times within a bin, across an edge and right at one is booked where it was."""
+    integral = BinnedIntegral(WIDTH, 1.0)
+    for now, value in [(0.1, 2.0), (0.15, 4.0), (0.2, 6.0), (0.3, 8.0), (0.5, 1.0), (0.5, 3.0), (1.25, 5.0)]:
+        integral.change(now, value)
+    assert integral.bins == pytest.approx({0: 0.1 + 0.2 + 0.3, 1: 0.3 + 1.6, 2: 0.75, 3: 0.75, 4: 0.75, 5: 0.0})
+    assert integral.take(5) == pytest.approx(1.25)
+
+
 def test_an_integral_begins_with_its_first_change():
     """Before anything is known of the value there is nothing to integrate."""
     integral = BinnedIntegral(WIDTH, 1.0)

@@ -149,3 +149,19 @@ def test_late_tokens_follow_the_end(engine, account):
     assert work.context == pytest.approx(3.0 * 121.5)
     assert min(account.bins) == 44
     assert max(account.bins) <= 44 + 1
+
+
+@given(st.floats(0.0, 0.2), st.floats(0.0, 1.0), st.integers(0, 500), st.integers(1, 4), st.integers(1, 400))
+def test_a_reply_within_one_bin_is_booked_as_any_other(seconds, part, tokens, others, count):
+    """To the last bit the same as where an account has other bins too, and its work is spread."""
+    booked = []
+    for bins in ({}, {60: Quantities()}):
+        engine = Engine("model", Coefficients(4.0, 0.05, 1e-4, 0.02), ("gpu",), bin_seconds=WIDTH)
+        engine.enter(1, 10.0)
+        engine.enter(others, 10.01)
+        account = Account(WIDTH, 10.02, 2, bins=bins)
+        prompt = PromptTokens(100.0, engine)
+        prompt.count(Usage(prompt=count, cached=count // 3))
+        book_reply(account, engine, prompt, tokens, (10.02 + part * seconds, 10.02 + seconds))
+        booked.append(account.bins[40])
+    assert booked[0] == booked[1]

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jevons.proxy.exchange import Energy, Method
-from jevons.proxy.metering.carbon import Carbon
+from jevons.proxy.metering.carbon import CONSTANT, Carbon
+from jevons.proxy.observed import Intensity
 
 
 def test_a_kilowatt_hour_is_worth_its_intensity():
     """3.6 MJ at PUE 1.5 and 400 g per kWh are 600 g; nothing else of the energy changes."""
     energy = Energy(joules=3_600_000.0, low=1.0, high=2.0, method=Method.MEASURED)
-    assert Carbon(1.5, 400.0).of(energy) == replace(energy, gco2e=600.0)
+    assert Carbon(1.5, 400.0).of(energy) == replace(energy, gco2e=600.0, intensity=Intensity(400.0, CONSTANT))
 
 
 @pytest.mark.parametrize(

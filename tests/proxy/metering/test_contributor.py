@@ -25,7 +25,7 @@ def worker(told):
     """A worker that knows one engine on one device."""
     worker = Contributor(SharedCounts.create(1)[0].row(0), lambda: told.append(1))
     worker.mirror(Device("GPU", "virtual"), 0.004)
-    worker.know("m", 0, ("GPU",), MODEL, doubt=0.3)
+    worker.know("m", 0, ("GPU",), MODEL, doubt=(0.3, 0.3, 0.3, 0.3))
     return worker
 
 
@@ -104,7 +104,7 @@ def test_an_engine_that_moves(worker):
     """It runs on other devices once nothing of ours is open there."""
     work = begin(worker, 10.0)
     worker.mirror(Device("other", "virtual"), 0.015)
-    worker.know("m", 0, ("other",), MODEL, doubt=0.3)
+    worker.know("m", 0, ("other",), MODEL, doubt=(0.3, 0.3, 0.3, 0.3))
     assert worker.engines["m"].devices == ("GPU",)
     worker.end("m", work, 10.1)
     worker.answer([Due(("m",), 44)], 11.1)

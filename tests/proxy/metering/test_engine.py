@@ -24,6 +24,16 @@ def test_something_learned_begins_as_it_is_told():
     assert (learned.value, learned.is_known) == (pytest.approx(110.0), True)
 
 
+def test_what_somebody_else_has_learned_counts_until_something_is_seen():
+    """The start may be told anew; what has been seen is not touched by it."""
+    learned = Learned(30.0)
+    learned.start = 40.0
+    assert (learned.start, learned.value, learned.is_known) == (40.0, 40.0, False)
+    learned.see(110.0)
+    learned.start = 50.0
+    assert learned.value == pytest.approx(110.0)
+
+
 @given(st.lists(st.tuples(st.floats(0.1, 10.0), st.floats(0.1, 100.0)), min_size=1, max_size=50))
 def test_something_learned_is_within_what_was_seen(seen):
     """A ratio that forgets never leaves the range of its observations."""

@@ -7,8 +7,6 @@ from lean_wire import GET_BACK, exchange, fast_server
 from proxy_client import dial
 from scripted_upstream import unchunk
 
-from jevons.proxy.server.connection import FastDownstream
-
 pytest_plugins = ["lean_fixture"]
 
 CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\n"
@@ -347,10 +345,3 @@ def test_draining(run):
             assert await busy.reader.read(1) == b""
 
     run(scenario())
-
-
-def test_keeps_the_protocol_of_the_request_path():
-    """Nothing has been said before something is said."""
-    downstream = FastDownstream(connection=None, keep_alive=True)
-    assert not downstream.has_started
-    assert not downstream.is_finished

@@ -3,15 +3,33 @@
 import pytest
 
 from jevons.proxy.errors import BadRequest
-from jevons.proxy.server.head import add_header, find_fault, head_too_long
+from jevons.proxy.server.head import HEAD_LIMIT_BYTES, HEADERS_LIMIT, find_fault, head_too_long, is_too_long, read_headers
 
 
 def test_headers_that_come_twice_are_joined():
     """In their order; bytes beyond ASCII are kept as they are."""
-    headers = {}
-    for name, value in [(b"A", b"1"), (b"b", b"\xff"), (b"a", b"2")]:
-        add_header(headers, name, value)
-    assert headers == {"a": "1, 2", "b": "\xff"}
+    assert read_headers([(b"A", b"1"), (b"b", b"\xff"), (b"a", b"2")]) == {"a": "1, 2", "b": "\xff"}
+
+
+def test_a_name_of_any_length_is_read():
+    """Also one that nobody knows."""
+    assert read_headers([(b"X-" + b"A" * 1000, b"1")]) == {"x-" + "a" * 1000: "1"}
+
+
+@pytest.mark.parametrize(
+    ("url", "fields", "is_beyond"),
+    [
+        (b"/v1", [(b"a", b"b")], False),
+        (b"/v1", [(b"a", b"b" * (HEAD_LIMIT_BYTES - 4))], False),
+        (b"/v1", [(b"a", b"b" * (HEAD_LIMIT_BYTES - 3))], True),
+        (b"/" * (HEAD_LIMIT_BYTES + 1), [], True),
+        (b"/v1", [(b"a", b"b")] * HEADERS_LIMIT, False),
+        (b"/v1", [(b"a", b"b")] * (HEADERS_LIMIT + 1), True),
+    ],
+)
+def test_a_head_is_as_long_as_its_parts(url, fields, is_beyond):
+    """Its target, names and values count, and their number."""
+    assert is_too_long(url, fields) is is_beyond
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class World:
     def fast(self, slow):
         return FastPath(
             paths=frozenset({b"/fast"}),
-            admit=lambda _: "",
+            admit=lambda *_: "",
             handle=self.answer,
             slow=slow,
             body_limit_bytes=100,

@@ -16,6 +16,7 @@ from simulated_upstream import until
 
 from jevons.proxy.errors import UpstreamError, UpstreamTimedOut, UpstreamUnavailable
 from jevons.proxy.exchange import Endpoint, Timeouts, Upstream
+from jevons.proxy.server.eager import start_at_once
 from jevons.proxy.upstreams import reply as reply_module
 from jevons.proxy.upstreams.client import UpstreamClient, describe
 
@@ -138,6 +139,27 @@ async def test_being_cancelled_closes_the_connection(client, start_scripted):
     task.cancel()
     async with asyncio.timeout(1):
         await server.calls[0].has_left.wait()
+
+
+async def test_being_cancelled_leaves_alone_what_serves_another(client, start_scripted):
+    """Whoever leaves as the whole reply comes has no say any more in the connection, on which the next request is under way."""
+    server = await start_scripted(in_turn(replies(OK), replies(OK)))
+    upstream = upstream_at(server.url, timeouts=Timeouts())
+    first = asyncio.create_task(send(client, upstream))
+    while not ("chat" in client._servers and len(client._servers["chat"].pool)):  # noqa: ASYNC110 - that very turn of the loop
+        await asyncio.sleep(0)
+    first.cancel()
+    second = start_at_once(read(client, upstream), asyncio.get_running_loop())
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await second
+    assert [call.connection for call in server.calls] == [1, 1]
+
+
+async def read(client, upstream):
+    """One chat completion, read to its end."""
+    reply = await send(client, upstream)
+    assert await reply.read() == b'{"id":"x"}'
 
 
 async def test_cookies_redirects_and_proxies_are_not_followed(client, start_scripted, monkeypatch):
