@@ -1,6 +1,7 @@
 """What the fast path refuses, and what it waits for no longer, on real sockets and both loops."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from lean_wire import exchange, fast_server
@@ -98,8 +99,9 @@ def test_a_head_that_does_not_come_is_given_up(run, sends):
                     await asyncio.sleep(0.01)
 
             task = asyncio.create_task(trickle())
-            while await client.reader.read(1000):
-                pass
+            with suppress(ConnectionResetError):  # what the trickle still sends to a closed connection may be answered so
+                while await client.reader.read(1000):
+                    pass
             task.cancel()
             await asyncio.wait([task])
 
