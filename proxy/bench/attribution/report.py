@@ -39,8 +39,9 @@ _NOTES: Final = (
         " model on as many cards are off each other; context and prompt, which are in no row, by as much as for any other."
     ),
     (
-        "In the row after `jevons calibrate` its stages, windows and fit were run on each engine alone, in virtual time, before"
-        " any client came: *as it learns* starts from what was found. What is said there of the table is the row above."
+        "In the two rows after `jevons calibrate` its stages, windows and fit were run on each engine alone, in virtual time,"
+        " before any client came: *as it learns* starts from what was found. What is said there of the table is as in the rows"
+        " that they repeat."
     ),
     (
         "No constant of the metering was chosen by these seeds; what had to be chosen by simulation was chosen on others (101 to"

@@ -97,6 +97,11 @@ WORKLOADS: Final = (
         "the same, by a model that is in the table",
         lambda plan: replace(plan, engines=(EnginePlan(unlike=(LISTED_DOUBT, LISTED_DOUBT, UNLIKE, UNLIKE)),)),
     ),
+    _varied(
+        "calibrated",
+        "the first again, calibrated before (jevons calibrate)",
+        lambda plan: replace(plan, engines=(EnginePlan(is_calibrated=True),)),
+    ),
     Workload("short", "10 concurrent streams, short answers", Plan(_clients(short, 10))),
     Workload("single", "one client, pausing 1 s between requests", Plan(_clients(mixed, 1, think_seconds=1.0), seconds=600.0)),
     Workload("crowd", "64 concurrent streams, mixed lengths", Plan(_clients(mixed, 64), seconds=90.0)),
