@@ -26,7 +26,7 @@ YOUNG_PER_MIDDLE: Final = 1
 MIDDLE_PER_FULL: Final = 500
 """And, as CPython has it, a full one only when what has survived since the last is a quarter of all."""
 
-SWITCH_SECONDS: Final[Seconds] = 0.001
+SWITCH_SECONDS: Final[Seconds] = 0.0002
 """How long a thread that parses a large body may keep the event loop from its turn; Python's default is 5 ms."""
 
 

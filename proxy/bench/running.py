@@ -28,7 +28,15 @@ class Running:
     @property
     def load(self) -> LoadClient:
         """What loads it."""
-        return LoadClient(self.programs.load, self.place.port, self.subject.model, self.place.token, self.place.folder)
+        return self._load_on(self.place.port)
+
+    @property
+    def direct(self) -> LoadClient:
+        """What loads the model server, past it."""
+        return self._load_on(self.place.upstream_port)
+
+    def _load_on(self, port: int) -> LoadClient:
+        return LoadClient(self.programs.load, port, self.subject.model, self.place.token, self.place.folder)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from .carbon import Carbon
 from .coefficients import doubts_of, prior
 from .engine import CPU_SCOPE
 from .estimate import can_estimate
+from .finals import Finals
 from .fitting import GIVEN_DOUBT, Fit
 from .meter import Device, EnergyMeter, Sample
 from .placement import KnowsProcesses, Placement
@@ -134,6 +135,7 @@ class Metering:
             [meter for meter in meters if isinstance(meter, KnowsProcesses)],
             self.place,
         )
+        self.finals = Finals()
         self.placed: dict[str, Found] = {}
         """By upstream: where its server was found, or why not; of those that were looked for."""
         self._to_move: dict[str, Upstream] = {}
@@ -281,13 +283,10 @@ class Metering:
             self.settle()
 
     def settle(self) -> None:
-        """Settle what can be settled, and tell those whose energy became final."""
+        """Settle what can be settled, and begin to tell those whose energy became final."""
         now = self.clock()
         self.readers.silence(now)
-        for account in self.attribution.settle(now):
-            for call in account.when_final:
-                call()
-            account.when_final.clear()
+        self.finals.tell(self.attribution.settle(now))
         if self._to_move:
             self._move()
         for ledger in self.attribution.devices.values():
@@ -334,10 +333,10 @@ class Metering:
         return replace(self.attribution.state(self.clock()), intensity=self.carbon.intensity)
 
     async def settle_last(self, timeout_seconds: Seconds) -> None:
-        """Wait until every attempt that has ended has its final energy, at most so long."""
+        """Wait until every attempt that has ended has its final energy, and who asked for it was told, at most so long."""
         for _ in range(math.ceil(timeout_seconds / SETTLE_SECONDS)):
             works = (work for engine in self.attribution.engines.values() for work in engine.works)
-            if all(work.account.ended is None for work in works):
+            if all(work.account.ended is None for work in works) and not self.finals:
                 return
             await asyncio.sleep(SETTLE_SECONDS)
 

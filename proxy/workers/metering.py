@@ -69,10 +69,7 @@ class WorkerMetering(Metering):
     def take(self, told: Iterable[Settled]) -> None:
         """What bins have cost; those whose energy became final by it are told."""
         for settled in told:
-            for account in self.contributor.take(settled):
-                for call in account.when_final:
-                    call()
-                account.when_final.clear()
+            self.finals.tell(self.contributor.take(settled))
 
     def in_flight(self, upstream: str) -> int:
         """Attempts in flight there, in all workers."""

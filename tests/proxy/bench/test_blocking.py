@@ -19,11 +19,12 @@ def test_the_large_ones_are_large():
 
 
 def test_a_run(programs):
-    """Every kind was met by probes, and was served itself."""
+    """Every kind was met by probes, with jevons and without, and was served itself."""
     waits = measure_blocking(programs, two_cores(), lambda _: None, rounds=1, seconds=0.5)
-    assert [wait.beside for wait in waits] == ["nothing", "a body of 2 MB", "a line of 10 MB"]
+    titles = ("nothing", "a body of 2 MB", "a line of 10 MB")
+    assert [(wait.beside, wait.is_direct) for wait in waits] == [(title, direct) for title in titles for direct in (False, True)]
     assert all(0 < wait.p50 <= wait.p99 <= wait.longest for wait in waits)
-    assert waits[0].large == 0
-    assert waits[1].large > 0
-    assert render(waits).count("\n") == 3
-    assert waits[1].as_json()["beside"] == "a body of 2 MB"
+    assert [wait.large > 0 for wait in waits] == [False, False, True, True, True, True]
+    assert render(waits).count("\n") == 6
+    assert waits[3].as_json()["beside"] == "a body of 2 MB"
+    assert waits[3].as_json()["direct"] is True

@@ -28,6 +28,7 @@ class HandLoop:
         self.now = 0.0
         self.watched = {}
         self.timer = None
+        self.delays = []
 
     def time(self):
         return self.now
@@ -38,9 +39,13 @@ class HandLoop:
     def remove_reader(self, descriptor):
         del self.watched[descriptor]
 
-    def call_later(self, _seconds, call):
+    def call_later(self, seconds, call):
         self.timer = call
+        self.delays.append(seconds)
         return self
+
+    def call_soon(self, call):
+        return self.call_later(0, call)
 
     def cancel(self):
         self.timer = None
@@ -164,6 +169,44 @@ def test_one_readers_bug_does_not_stop_the_others(loop, gatherer):
     streams.close()
     ours.close()
     theirs.close()
+
+
+def test_many_are_read_in_several_turns(loop, monkeypatch):
+    """What else the loop has to do comes between; all are read once by one tick, in the order in which they became ready."""
+    monkeypatch.setattr(gather_module, "STREAMS_PER_TURN", 4)
+    gatherer = Gatherer(loop, tick_seconds=TICK)
+    streams = Streams(gatherer, 10)
+    make_busy(loop, streams)
+    assert gatherer.is_ticking
+    for _ in range(3):
+        loop.wake(0)
+    assert set(streams.got.values()) == {b"x" * 600}
+    assert loop.delays[-1] == TICK
+    streams.say(b"y")
+    for read in (4, 8, 10):
+        loop.wake(0)
+        assert sum(got.endswith(b"y") for got in streams.got.values()) == read
+    assert loop.delays[-3:] == [0, 0, TICK]
+    assert set(streams.got.values()) == {b"x" * 600 + b"y"}
+    streams.close()
+    gatherer.close()
+
+
+def test_a_tick_comes_to_an_end_where_streams_never_do(loop, monkeypatch):
+    """As many reads as there are streams; who has more to say waits for the next tick, as it would without turns."""
+    monkeypatch.setattr(gather_module, "STREAMS_PER_TURN", 2)
+    gatherer = Gatherer(loop, tick_seconds=TICK)
+    streams = Streams(gatherer, 6)
+    make_busy(loop, streams)
+    for _ in range(4):
+        loop.wake(0)
+    assert loop.delays[-1] == TICK
+    for _ in range(9):
+        streams.say(b"y")
+        loop.wake(0)
+    assert loop.delays[-9:] == [0, 0, TICK] * 3
+    streams.close()
+    gatherer.close()
 
 
 def test_who_is_removed_within_a_look_is_not_read(loop, gatherer):
