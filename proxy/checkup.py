@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, astuple
 from importlib.metadata import version
 from typing import Any, Final
@@ -62,6 +63,7 @@ async def examine(config: Config) -> dict[str, Any]:
                     "devices": [device.id for device in app.metering.devices_of(upstream)],
                     "devices_not_found": _missing(upstream, app.metering.devices_of(upstream)),
                     "devices_by": app.metering.placed_by(upstream),
+                    "devices_shared_with": _sharers(upstream, app.metering, servers),
                     "is_estimated": app.metering.is_estimated(upstream.name),
                     "counters": engines.problems[upstream.name] or "read",
                     "coefficients": asdict(state.coefficients[upstream.name]),
@@ -110,6 +112,16 @@ def _missing(upstream: Upstream, devices: list[Device]) -> list[str]:
     return [name for name in upstream.devices if name not in found | {"all", "auto"}]
 
 
+def _sharers(upstream: Upstream, metering: Metering, servers: Iterable[Upstream]) -> list[str]:
+    """The other servers on its devices."""
+    own = {device.id for device in metering.devices_of(upstream)}
+    return [
+        other.name
+        for other in servers
+        if other.name != upstream.name and any(device.id in own for device in metering.devices_of(other))
+    ]
+
+
 def render(report: dict[str, Any]) -> str:
     """The same for people, in lines of which names and addresses can be copied."""
     config = report["config"]
@@ -129,6 +141,7 @@ def render(report: dict[str, Any]) -> str:
             *([f"    looked for: {row['devices_by']}"] if row["devices_by"] is not None and row["devices"] else []),
             f"    starts from {_law(row['coefficients'])}",
             f"        by {row['coefficients_from']}; `jevons calibrate` measures them",
+            *_why_calibrate(row),
             *([f"    learned by the jevons that runs: {_law(learned)}"] if learned else []),
             f"    its own token counters, which tell of traffic past jevons: {row['counters']}",
         ]
@@ -144,6 +157,14 @@ def render(report: dict[str, Any]) -> str:
         known = f"unknown: {carbon['reason']}" if grams is None else f"{grams:g} gCO2e per kWh"
         lines.append(f"carbon intensity ({carbon['source']}): {known}")
     return "\n".join(lines)
+
+
+def _why_calibrate(row: dict[str, Any]) -> list[str]:
+    """What servers cost that are always at work together, no measurement of both can tell (docs/metering.md)."""
+    if not row["devices_shared_with"] or row["coefficients_from"] == FROM_CONFIG:
+        return []
+    others = ", ".join(row["devices_shared_with"])
+    return [f"        shares a device with {others}: uncalibrated, its bounds are wide while neither rests"]
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -62,13 +62,27 @@ async def test_what_would_run(report_on, simulated_gpu):
     watts = pytest.approx(75.0)
     assert device == {"device": simulated_gpu.device_id, "name": name, "up": True, "reason": None, "watts": watts}
     assert (report["meters_not_used"], report["meter_problems"]) == ([], [])
-    assert upstream["devices_by"] is None
+    assert (upstream["devices_by"], upstream["devices_shared_with"]) == (None, [])
     text = render(report)
     assert f"device {simulated_gpu.device_id}: up, NVIDIA H100 80GB HBM3 (simulated), 75 W" in text.splitlines()
     assert f"    on {simulated_gpu.device_id}" in text.splitlines()
     assert "upstream chat: up" in text.splitlines()
     assert (upstream["counters"], upstream["is_estimated"], report["carbon"]) == ("read", False, None)
     assert "    its own token counters, which tell of traffic past jevons: read" in text.splitlines()
+
+
+async def test_servers_that_share_a_device(report_on, simulated_gpu):
+    """Both say so, and why that asks for a calibration; one that has been calibrated asks for none, and one alone shares nothing."""
+    other = "{{name: other, url: '{url}/v1', model: %s, devices: ['simulated:{gpu}']%s}}]"
+    report = await report_on(SOUND[:-1] + ", " + other % (MODEL, ""))
+    assert [row["devices_shared_with"] for row in report["upstreams"]] == [["other"], ["chat"]]
+    line = "        shares a device with %s: uncalibrated, its bounds are wide while neither rests"
+    assert {line % "chat", line % "other"} <= set(render(report).splitlines())
+    terms = ", ".join(f"{name}: {value}" for name, value in asdict(LEARNED).items())
+    report = await report_on(SOUND[:-1] + ", " + other % (MODEL, f", energy: {{{{{terms}}}}}"))
+    shown = render(report).splitlines()
+    assert line % "other" in shown
+    assert line % "chat" not in shown
 
 
 LEARNED = Coefficients(3.5, 0.06, 3e-5, 0.02)
