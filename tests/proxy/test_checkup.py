@@ -72,7 +72,7 @@ async def test_what_would_run(report_on, simulated_gpu):
 
 
 async def test_servers_that_share_a_device(report_on, simulated_gpu):
-    """Both say so, and why that asks for a calibration; one that has been calibrated asks for none, and one alone shares nothing."""
+    """Both say so, and why that asks for a calibration; one that has been calibrated asks for none."""
     other = "{{name: other, url: '{url}/v1', model: %s, devices: ['simulated:{gpu}']%s}}]"
     report = await report_on(SOUND[:-1] + ", " + other % (MODEL, ""))
     assert [row["devices_shared_with"] for row in report["upstreams"]] == [["other"], ["chat"]]

@@ -46,7 +46,7 @@ async def proxied(gpu, script=echo, **config):
 
 
 async def all_that_comes(proxy, *parts):
-    """What comes back before the connection closes; where something was sent ahead that nobody will read, it closes with a reset."""
+    """What comes back before the connection closes: with a reset where something was sent ahead that nobody will read."""
     raw = b""
     async with proxy.dial() as client:
         for part in parts:
