@@ -30,9 +30,11 @@ class Address:
         if self.host.lower() == "localhost":
             return True
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            address = ipaddress.ip_address(self.host)
         except ValueError:
             return False
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None  # Python 3.13 looks through it itself
+        return (mapped or address).is_loopback
 
     def collides_with(self, other: Address) -> bool:
         """Whether both cannot be bound at once: the same port on the same host, or on every host."""

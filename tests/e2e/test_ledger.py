@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-import sqlite3
 
 import aiohttp
 import pytest
@@ -129,7 +128,7 @@ async def test_prompts_are_kept_only_where_that_was_asked_for(start_upstream, st
         [row] = database.rows("SELECT * FROM requests")
         assert (row["prompt"] is not None and "swordfish" in row["prompt"]) == keeps
         assert all(record.prompt is None for record in proxy.app.records._records.values())
-    assert sqlite3.connect(tmp_path / "False.db").execute("SELECT prompt FROM requests").fetchone() == (None,)
+    assert Database(tmp_path / "False.db").rows("SELECT prompt FROM requests") == [{"prompt": None}]
 
 
 async def test_readiness_does_not_hang_on_the_database(start_upstream, start_proxy, postgres_cluster):
