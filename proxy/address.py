@@ -33,7 +33,7 @@ class Address:
             address = ipaddress.ip_address(self.host)
         except ValueError:
             return False
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None  # Python 3.13 looks through it itself
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None  # as 3.13 does
         return (mapped or address).is_loopback
 
     def collides_with(self, other: Address) -> bool:
